@@ -1,0 +1,63 @@
+"""What a run came to, as a value."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class ErrorRecord(Struct, frozen=True, omit_defaults=True):
+    """An error as it is kept: text only, so that it can be read without the code that raised it."""
+
+    type: str
+    message: str
+    traceback: str | None = None
+    #: the exit signal, exit status or memory figure of a worker that was lost
+    cause: str | None = None
+
+
+class Returned(Struct, frozen=True, gc=False):
+    """The function returned. `result` is its encoded value, None for None."""
+
+    result: bytes | None = None
+    #: the success was already recorded in the task's own transaction
+    settled: bool = False
+
+
+class Raised(Struct, frozen=True):
+    """The function raised. `final`: the policy says that trying again is no use. `delay`: what a Retry asked for, in seconds."""
+
+    error: ErrorRecord
+    final: bool = False
+    delay: float | None = None
+
+
+class Snoozed(Struct, frozen=True):
+    """The function asked to be run again after `delay` seconds; not an attempt."""
+
+    delay: float
+    reason: str = ""
+
+
+class Cancelled(Struct, frozen=True):
+    """The run ended because somebody, or the function itself, cancelled the job."""
+
+    reason: str = ""
+
+
+class Suspended(Struct, frozen=True):
+    """A durable task waits: for `delay` seconds, or for an event."""
+
+    delay: float | None = None
+
+
+class Interrupted(Struct, frozen=True):
+    """The worker stopped before the run could end; not an attempt."""
+
+
+class Lost(Struct, frozen=True):
+    """The worker died under the run. `cause` says how (signal, status, memory, lease)."""
+
+    cause: str
+
+
+Outcome = Returned | Raised | Snoozed | Cancelled | Suspended | Interrupted | Lost

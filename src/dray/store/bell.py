@@ -1,0 +1,165 @@
+"""Wake-up between processes on one machine, without polling and without cost while everybody is busy.
+
+A listener has a FIFO in a folder beside the database. It is named so that others see it only while its owner sleeps; to ring is
+to look into the folder, and to write one byte to each FIFO of the kind. A listener shows itself first and looks at the store
+once more before it sleeps, and a writer commits first and rings then: so no wake-up is lost between them.
+
+A bell is only a hint. Where FIFOs do not exist (Windows, some network file systems), listeners wait for shorter times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import select
+import threading
+from pathlib import Path
+
+KINDS = ("work", "done", "orders")
+_numbers = itertools.count(1)
+
+
+class Listener:
+    """Waits for one or more kinds of ring. Used by one thread; `wake` may be called by any."""
+
+    def __init__(self, bell: Bell, kinds: tuple[str, ...]) -> None:
+        self.kinds = kinds
+        self._bell = bell
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._fifo = -1
+        self._shown: Path | None = None
+        self._hidden: Path | None = None
+        self._asleep = False
+        self._rung = False
+        if bell.folder is not None:
+            self._open_fifo(bell.folder)
+        bell.join(self)
+
+    def _open_fifo(self, folder: Path) -> None:
+        tail = f"{os.getpid()}-{next(_numbers)}"
+        self._shown = folder / ("+".join(self.kinds) + "." + tail)
+        self._hidden = folder / ("." + tail)
+        try:
+            with contextlib.suppress(FileNotFoundError):  # left by a process that had our number before us
+                self._hidden.unlink()
+            os.mkfifo(self._hidden)
+            # Opened for reading and writing, so that it never reports an end when the last writer goes.
+            self._fifo = os.open(self._hidden, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (OSError, AttributeError):
+            self._fifo, self._shown, self._hidden = -1, None, None
+
+    @property
+    def remote(self) -> bool:
+        """Whether other processes can wake this listener."""
+        return self._fifo >= 0
+
+    def show(self) -> None:
+        """Be seen by those who ring. Look at the store once more after this, before `wait`."""
+        self._asleep = True
+        if self._shown is not None and self._hidden is not None:
+            with contextlib.suppress(OSError):
+                os.rename(self._hidden, self._shown)
+
+    def hide(self) -> None:
+        """Be seen no more, and forget what has rung."""
+        self._asleep = False
+        self._rung = False
+        if self._shown is not None and self._hidden is not None:
+            with contextlib.suppress(OSError):
+                os.rename(self._shown, self._hidden)
+        for fd in (self._read, self._fifo):
+            if fd >= 0:
+                with contextlib.suppress(OSError):
+                    while os.read(fd, 4096):
+                        pass
+
+    def wait(self, timeout: float | None) -> bool:
+        """Sleep until rung, at most `timeout` seconds; whether it rang."""
+        fds = [fd for fd in (self._read, self._fifo) if fd >= 0]
+        poll = select.poll()
+        for fd in fds:
+            poll.register(fd, select.POLLIN)
+        return bool(poll.poll(None if timeout is None else max(0.0, timeout * 1000)))
+
+    def wake(self) -> None:
+        """Ring this one listener, from any thread of this process; costs nothing while it is awake."""
+        if self._asleep and not self._rung:
+            self._rung = True
+            with contextlib.suppress(OSError):
+                os.write(self._write, b"!")
+
+    def close(self) -> None:
+        """Done listening."""
+        self._bell.part(self)
+        for path in (self._shown, self._hidden):
+            if path is not None:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+        for fd in (self._read, self._write, self._fifo):
+            if fd >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+        self._read = self._write = self._fifo = -1
+
+
+class Bell:
+    """Rings the listeners of this process, and those of others whose FIFOs are in `folder` (None: there are no others)."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self._listeners: tuple[Listener, ...] = ()
+        self._lock = threading.Lock()
+        if folder is not None and hasattr(os, "mkfifo"):
+            try:
+                folder.mkdir(exist_ok=True)
+            except OSError:
+                self.folder = None
+
+    def listen(self, *kinds: str) -> Listener:
+        """A new listener."""
+        return Listener(self, kinds)
+
+    def join(self, listener: Listener) -> None:
+        """Called by a listener."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+
+    def part(self, listener: Listener) -> None:
+        """Called by a listener."""
+        with self._lock:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
+
+    def ring(self, kinds: set[str]) -> None:
+        """Wake whoever sleeps and listens for one of `kinds`."""
+        for listener in self._listeners:
+            if not kinds.isdisjoint(listener.kinds):
+                listener.wake()
+        if self.folder is None:
+            return
+        try:
+            names = os.listdir(self.folder)
+        except OSError:
+            return
+        own = f"{os.getpid()}-"
+        for name in names:
+            heads, _, tail = name.partition(".")
+            if heads and not tail.startswith(own) and not kinds.isdisjoint(heads.split("+")):
+                self._ring_fifo(self.folder / name)
+
+    def _ring_fifo(self, path: Path) -> None:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        except OSError:  # ENXIO: nobody reads it, its owner is dead
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return
+        try:
+            with contextlib.suppress(OSError):  # full: it has been rung often enough
+                os.write(fd, b"!")
+        finally:
+            os.close(fd)

@@ -1,0 +1,59 @@
+"""From a URL to an open store. Drivers are imported here only, and late."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from dray.errors import ConfigurationError, NotSupported
+
+if TYPE_CHECKING:
+    from dray.model.clock import Clock
+    from dray.store.sqlite.store import SqliteStore
+
+DEFAULT_URL = "sqlite:///dray.db"
+FORMS = "sqlite:///relative.db, sqlite:////absolute.db or sqlite:// (memory)"
+LATER = ("postgresql", "postgres", "redis", "rediss", "redis+sentinel", "redis+cluster", "valkey", "valkeys")
+SYNCHRONOUS = ("normal", "full", "extra")
+
+
+def open_store(url: str, *, migrate: bool = True, clock: Clock | None = None) -> SqliteStore:
+    """Open the store at `url`. `?synchronous=normal` gives up durability on power loss for speed; default full.
+
+    `migrate`: bring the schema up to date. Raises ConfigurationError for a wrong URL, StoreError if it cannot be opened.
+    """
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    if scheme in LATER:
+        raise NotSupported(f"The store {redacted(url)} needs a later version of Dray; this one has {FORMS}.")
+    if scheme != "sqlite":
+        raise ConfigurationError(f"{redacted(url)!r} is not the URL of a store; use {FORMS}.")
+    if parts.netloc:
+        raise ConfigurationError(
+            f"{redacted(url)!r} has one slash too few: {parts.netloc!r} would be a host. Write sqlite:///{parts.netloc}{parts.path} "
+            "for a file in this folder."
+        )
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    synchronous = options.pop("synchronous", "full").lower()
+    if synchronous not in SYNCHRONOUS:
+        raise ConfigurationError(f"synchronous={synchronous!r} in {url!r} is not one of {', '.join(SYNCHRONOUS)}.")
+    if options:
+        raise ConfigurationError(f"{', '.join(sorted(options))} in {url!r} is no option of a SQLite store; it has: synchronous.")
+    from dray.store.sqlite.store import SqliteStore
+
+    name = unquote(parts.path)
+    if name in ("", "/", "/:memory:"):
+        return SqliteStore(None, migrate=True, clock=clock, url=url)
+    path = Path(name[1:]).absolute()
+    if path.is_dir():
+        raise ConfigurationError(f"{url!r} names a folder; name a file in it: sqlite:///{name[1:].rstrip('/')}/dray.db.")
+    return SqliteStore(path, synchronous=synchronous, migrate=migrate, clock=clock, url=url)
+
+
+def redacted(url: str) -> str:
+    """The URL without its password."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":***@", 1)

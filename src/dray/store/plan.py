@@ -1,0 +1,97 @@
+"""Plans: what a store should do, said without doing it.
+
+A store verb is a generator that yields steps and is sent their answers. It does no I/O and has no colour: a session drives it
+on a connection, blocking or not. The same verb thus runs in a web request, in a worker, and on the caller's own connection
+inside the caller's transaction. One verb is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+Row = tuple[Any, ...]
+
+
+class Query:
+    """Run one statement; the answer is its rows."""
+
+    __slots__ = ("params", "sentence")
+
+    def __init__(self, sentence: str, params: Mapping[str, Any] | None = None) -> None:
+        self.sentence = sentence
+        self.params = params or {}
+
+
+class Many:
+    """Run one statement for each tuple of parameters; the answer is the number of rows changed in all."""
+
+    __slots__ = ("rows", "sentence")
+
+    def __init__(self, sentence: str, rows: Sequence[tuple[Any, ...]] | Iterable[tuple[Any, ...]]) -> None:
+        self.sentence = sentence
+        self.rows = rows
+
+
+class Now:
+    """Ask the store's clock; the answer is microseconds since 1970."""
+
+    __slots__ = ()
+
+
+class Steady:
+    """Ask for the time that leases are measured by; the answer is (boot, microseconds)."""
+
+    __slots__ = ()
+
+
+class Ring:
+    """Once this transaction is committed, wake those who listen for `kind` ("work", "done" or "orders")."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+
+Step = Query | Many | Now | Steady | Ring
+Plan = Generator[Step, Any, T]
+
+
+def drive(plan: Plan[T], do: Callable[[Step], Any]) -> T:
+    """Run a plan with a blocking edge."""
+    answer: Any = None
+    resume: Callable[[Any], Step] = plan.send
+    while True:
+        try:
+            step = resume(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        try:
+            answer, resume = do(step), plan.send
+        except Exception as error:  # a plan may catch what the edge raised
+            answer, resume = error, plan.throw
+
+
+async def adrive(plan: Plan[T], do: Callable[[Step], Awaitable[Any]]) -> T:
+    """Run a plan with an asynchronous edge."""
+    answer: Any = None
+    resume: Callable[[Any], Step] = plan.send
+    while True:
+        try:
+            step = resume(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        try:
+            answer, resume = await do(step), plan.send
+        except Exception as error:
+            answer, resume = error, plan.throw
+
+
+def reads(verb: F) -> F:
+    """Mark a verb that only reads, so that a session need not take the write lock for it."""
+    verb.reads = True  # type: ignore[attr-defined]
+    return verb

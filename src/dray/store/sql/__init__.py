@@ -1,0 +1,1 @@
+"""The plans of the SQL stores; a dialect is a folder of sentences."""

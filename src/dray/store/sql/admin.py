@@ -1,0 +1,243 @@
+"""Admin: questions about jobs, and what an operator may do to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from dray.model import ids
+from dray.model.clock import SECOND
+from dray.model.job import KEEP_CANCELLED, JobInfo, State
+from dray.store.plan import Now, Plan, Query, Ring, Row, Steady, reads
+from dray.store.sql.rows import (
+    BLOCKED,
+    CANCELLED,
+    CODES,
+    FAILED,
+    PARKED,
+    READY,
+    RUNNING,
+    SCHEDULED,
+    SLEEPING,
+    STATES,
+    Tally,
+    info_from,
+    lenient,
+)
+from dray.store.sql.sentences import Sentences
+from dray.store.values import Ending, Filter, LogLine, NodeInfo, Page, QueueInfo, RunRecord
+
+
+class AdminPlans:
+    """The Admin protocol over SQL."""
+
+    say: Sentences
+
+    @reads
+    def get(self, id: bytes) -> Plan[JobInfo | None]:
+        """One job."""
+        rows: list[Row] = yield Query(self.say.get, {"id": id})
+        return info_from(rows[0]) if rows else None
+
+    @reads
+    def ending(self, id: bytes) -> Plan[Ending | None]:
+        """Only what a waiting handle needs."""
+        rows: list[Row] = yield Query(self.say.outcome_of, {"id": id})
+        if not rows:
+            return None
+        state, result, error, reason, task, attempt, _claim = rows[0]
+        return Ending(STATES[state], result, lenient(error), reason, task, attempt)
+
+    @reads
+    def by_prefix(self, low: bytes, high: bytes, limit: int = 10) -> Plan[list[str]]:
+        """Ids of kept jobs between two, for abbreviated ids."""
+        rows: list[Row] = yield Query(self.say.by_prefix, {"low": low, "high": high, "n": limit})
+        return [ids.to_text(raw) for (raw,) in rows]
+
+    @reads
+    def find(self, what: Filter, limit: int = 50, before: int | None = None) -> Plan[Page]:
+        """Jobs that match, newest first; `before` is the `next` of the page before."""
+        codes = None
+        sentence = self.say.find
+        if what.states is not None:
+            wanted = {CODES[state] for state in what.states} | ({PARKED} if State.READY in what.states else set())
+            codes = json.dumps(sorted(wanted))
+            if wanted == {RUNNING}:
+                sentence = self.say.find_running
+            elif wanted <= {FAILED, CANCELLED}:
+                sentence = self.say.find_ended
+        rows: list[Row] = yield Query(
+            sentence,
+            {
+                "states": codes, "queue": what.queue, "task": what.task, "tag": what.tag, "schedule": what.schedule,
+                "text": what.text, "before": before, "n": limit,
+            },
+        )  # fmt: skip
+        return Page([info_from(row) for row in rows], rows[-1][0] if len(rows) == limit else None)
+
+    @reads
+    def history(self, id: bytes) -> Plan[list[RunRecord]]:
+        """The past runs of a job, oldest first; the run that ended it well stands in the job itself."""
+        seq = yield from self._seq(id)
+        rows: list[Row] = yield Query(self.say.history, {"seq": seq})
+        return [
+            RunRecord(claim, attempt, word, node, started, finished, reason, lenient(error))
+            for claim, attempt, word, node, started, finished, reason, error in rows
+        ]
+
+    @reads
+    def logs(self, id: bytes, after: int = 0, limit: int = 1000) -> Plan[list[LogLine]]:
+        """What the runs of a job logged, from the line after `after`."""
+        seq = yield from self._seq(id)
+        rows: list[Row] = yield Query(self.say.logs, {"seq": seq, "after": after, "n": limit})
+        return [LogLine(*row) for row in rows]
+
+    def _seq(self, id: bytes) -> Plan[int]:
+        rows: list[Row] = yield Query(self.say.seq_of, {"id": id})
+        return rows[0][0] if rows else -1
+
+    @reads
+    def counts(self) -> Plan[dict[str, dict[str, int]]]:
+        """How many jobs are in each state, by queue, from the kept counters."""
+        rows: list[Row] = yield Query(self.say.counts)
+        return _by_queue(rows)
+
+    @reads
+    def recount(self) -> Plan[dict[str, dict[str, int]]]:
+        """The same by counting every job: slow, for checks."""
+        rows: list[Row] = yield Query(self.say.recount)
+        return _by_queue(rows)
+
+    @reads
+    def queues(self) -> Plan[list[QueueInfo]]:
+        """Every queue that a job or an operator named."""
+        counts = _by_queue((yield Query(self.say.counts)))
+        stops = {name: (paused, by) for name, paused, by in (yield Query(self.say.queues))}
+        found = []
+        for name in sorted({*counts, *stops}):
+            oldest: list[Row] = yield Query(self.say.oldest_ready, {"queue": name})
+            paused, by = stops.get(name, (None, None))
+            found.append(QueueInfo(name, counts.get(name, {}), paused, by if paused else None, oldest[0][0]))
+        return found
+
+    @reads
+    def nodes(self) -> Plan[list[NodeInfo]]:
+        """The workers, those included whose lease has run out and who have not been ended yet."""
+        boot, steady = yield Steady()
+        running = dict((yield Query(self.say.running_count)))
+        rows: list[Row] = yield Query(self.say.nodes)
+        return [
+            NodeInfo(
+                id_, name, host, pid, node_boot == boot and until >= steady, entered, renewed, claimed, bool(stopping),
+                running.get(id_, 0), lenient(info),
+            )
+            for id_, name, host, pid, node_boot, until, entered, renewed, claimed, stopping, info in rows
+        ]  # fmt: skip
+
+    def pause(self, queue: str, by: str | None = None) -> Plan[None]:
+        """Nothing of `queue` is started until it is resumed; what runs goes on."""
+        now: int = yield Now()
+        yield Query(self.say.queue_pause, {"name": queue, "now": now, "by": by})
+
+    def resume(self, queue: str, by: str | None = None) -> Plan[bool]:
+        """Whether the queue had been paused."""
+        rows: list[Row] = yield Query(self.say.queue_resume, {"name": queue, "by": by})
+        yield Ring("work")
+        return bool(rows)
+
+    def cancel(self, jobs: Sequence[bytes], reason: str = "") -> Plan[dict[bytes, str]]:
+        """Cancel in every state. By id: "cancelled", "asked" (it runs and is told), "final" (too late) or "unknown"."""
+        now: int = yield Now()
+        tally = Tally()
+        answers: dict[bytes, str] = {}
+        for id_ in jobs:
+            rows: list[Row] = yield Query(self.say.seq_of, {"id": id_})
+            if not rows:
+                answers[id_] = "unknown"
+                continue
+            seq, state, queue, _ = rows[0]
+            if state == RUNNING:
+                yield Query(self.say.cancel_running, {"seq": seq, "reason": reason or "cancelled"})
+                answers[id_] = "asked"
+                yield Ring("orders")
+            elif state in (SCHEDULED, READY, BLOCKED, SLEEPING, PARKED):
+                params = {
+                    "seq": seq, "state": state, "now": now, "reason": reason or "cancelled",
+                    "prune_after": now + int(KEEP_CANCELLED * SECOND),
+                }  # fmt: skip
+                yield Query(self.say.cancel_waiting, params)
+                tally.move(queue, state, CANCELLED)
+                answers[id_] = "cancelled"
+                yield Ring("done")
+            else:
+                answers[id_] = "final"
+        yield from tally.write(self.say.tally)
+        return answers
+
+    def retry(self, jobs: Sequence[bytes]) -> Plan[dict[bytes, str]]:
+        """A final job begins a new life, with its history kept; a scheduled one runs now. By id: "ready", "unknown", or the
+        state in which the job is and cannot be retried."""
+        now: int = yield Now()
+        tally = Tally()
+        answers: dict[bytes, str] = {}
+        for id_ in jobs:
+            rows: list[Row] = yield Query(self.say.seq_of, {"id": id_})
+            if not rows:
+                answers[id_] = "unknown"
+                continue
+            seq, state, queue, _ = rows[0]
+            if STATES[state].final:
+                yield Query(self.say.retry_history, {"seq": seq, "now": now})
+                yield Query(self.say.retry_final, {"seq": seq, "now": now})
+            elif state == SCHEDULED:
+                yield Query(self.say.retry_now, {"seq": seq, "now": now})
+            else:
+                answers[id_] = str(STATES[state])
+                continue
+            tally.move(queue, state, READY)
+            answers[id_] = "ready"
+        yield from tally.write(self.say.tally)
+        yield Ring("work")
+        return answers
+
+    def delete(self, jobs: Sequence[bytes]) -> Plan[dict[bytes, str]]:
+        """Forget jobs that do not run. By id: "deleted", "running" (cancel it first) or "unknown"."""
+        tally = Tally()
+        answers: dict[bytes, str] = {}
+        for id_ in jobs:
+            rows: list[Row] = yield Query(self.say.seq_of, {"id": id_})
+            if not rows:
+                answers[id_] = "unknown"
+                continue
+            seq = rows[0][0]
+            gone: list[Row] = yield Query(self.say.delete_job, {"seq": seq})
+            answers[id_] = "deleted" if gone else "running"
+            for queue, state in gone:
+                tally.move(queue, state, None)
+                yield Query(self.say.delete_history, {"seq": seq})
+                yield Query(self.say.delete_log, {"seq": seq})
+        yield from tally.write(self.say.tally)
+        return answers
+
+    def edit(
+        self, id: bytes, *, args: bytes | None = None, priority: int | None = None, max_attempts: int | None = None
+    ) -> Plan[bool]:
+        """Change a job that waits; whether it still did."""
+        seq = yield from self._seq(id)
+        rank = None if priority is None else -priority
+        params = {
+            "seq": seq, "args": args, "rank": rank, "queue": None, "due": None, "tags": None, "max_attempts": max_attempts,
+        }  # fmt: skip
+        rows: list[Row] = yield Query(self.say.edit, params)
+        return bool(rows)
+
+
+def _by_queue(rows: list[Row]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for queue, code, n in rows:
+        counts = found.setdefault(queue, {})
+        state = str(STATES[code])
+        counts[state] = counts.get(state, 0) + n
+    return {
+        queue: {state: n for state, n in counts.items() if n} for queue, counts in found.items() if any(counts.values())
+    }

@@ -1,0 +1,256 @@
+"""Claim: taking jobs, and writing what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from dray.model.clock import SECOND
+from dray.model.job import KEEP_CANCELLED, Claimed, Executor, State
+from dray.model.lifecycle import Move
+from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady
+from dray.store.sql.rows import (
+    CANCELLED,
+    CODES,
+    FAILED,
+    PARKED,
+    READY,
+    RUNNING,
+    SCHEDULED,
+    SUCCEEDED,
+    Tally,
+    claimed_from,
+)
+from dray.store.sql.sentences import Sentences
+from dray.store.values import Catch, Want
+
+PROMOTE_AT_ONCE = 1000
+
+
+class ClaimPlans:
+    """The Claim protocol over SQL."""
+
+    say: Sentences
+
+    def claim(self, want: Want, node: int) -> Plan[Catch]:
+        """Take up to `want.slots` jobs for `node`; counts the attempt before anything of the job is decoded."""
+        say = self.say
+        now: int = yield Now()
+        boot, steady = yield Steady()
+        lease: list[Row] = yield Query(say.node_alive, {"node": node, "boot": boot})
+        if not lease or lease[0][0] < steady:
+            return Catch([], None, now, expelled=True)
+        tally = Tally()
+        due = yield from self._promote(now, tally)
+        paused = {name for (name,) in (yield Query(say.paused))}
+        queues = want.queues
+        if queues is None:
+            names = [name for (name,) in (yield Query(say.lanes))]
+            turn = want.order % len(names) if names else 0
+            queues = tuple(names[turn:] + names[:turn])
+        got: list[Claimed] = []
+        for executor, slots in want.slots.items():
+            left = slots
+            for queue in queues:
+                if left <= 0:
+                    break
+                if queue in paused:
+                    continue
+                taken = yield from self._take(queue, executor, left, node, now, want.tasks, tally)
+                left -= len(taken)
+                got += taken
+        if any(want.slots.values()):
+            got += yield from self._take_parked(want, node, now, paused, tally)
+            yield Query(say.node_claimed, {"now": now, "node": node})
+        yield from tally.write(say.tally)
+        return Catch(got, None if due is None else max(0.0, (due - now) / SECOND), now)
+
+    def _promote(self, now: int, tally: Tally) -> Plan[int | None]:
+        """Make ready what has become due; the time of the next one."""
+        rows: list[Row] = yield Query(self.say.due_first)
+        due: int | None = rows[0][0]
+        if due is None or due > now:
+            return due
+        moved: list[Row] = yield Query(self.say.promote, {"now": now, "n": PROMOTE_AT_ONCE})
+        for (queue,) in moved:
+            tally.move(queue, SCHEDULED, READY)
+        rows = yield Query(self.say.due_first)
+        return rows[0][0]  # type: ignore[no-any-return]
+
+    def _take(
+        self, queue: str, executor: int, n: int, node: int, now: int, tasks: frozenset[str], tally: Tally
+    ) -> Plan[list[Claimed]]:
+        kept: list[Claimed] = []
+        while n > len(kept):
+            rows: list[Row] = yield Query(
+                self.say.claim, {"node": node, "now": now, "queue": queue, "executor": executor, "n": n - len(kept)}
+            )
+            if not rows:
+                break
+            jobs = [claimed_from(row) for row in rows]
+            jobs.sort(key=_turn)
+            good = yield from self._sort_out(jobs, tasks, now, tally, READY)
+            kept += good
+            if len(good) == len(jobs):
+                break
+        return kept
+
+    def _sort_out(
+        self, jobs: list[Claimed], tasks: frozenset[str], now: int, tally: Tally, came_from: int
+    ) -> Plan[list[Claimed]]:
+        """Keep what can be run now. What has expired ends; a job of an unknown task is parked under the task's name, where
+        a node that knows it looks: it is not burnt, and it is not walked over again and again."""
+        good = [job for job in jobs if job.task in tasks and (job.expires is None or job.expires > now)]
+        if good:
+            for queue in {job.queue for job in good}:
+                tally.move(queue, came_from, RUNNING, sum(job.queue == queue for job in good))
+        if len(good) == len(jobs):
+            return good
+        for job in jobs:
+            if job.expires is not None and job.expires <= now:
+                move = Move(
+                    job.seq, job.claim, job.queue, State.CANCELLED, "expired", counts=False, keep=KEEP_CANCELLED,
+                    reason="expired before it could start",
+                )
+                yield Query(self.say.settle, settle_params(move, now))
+                tally.move(job.queue, came_from, CANCELLED)
+            elif job.task not in tasks:
+                yield Many(self.say.park, [(f"task:{job.task}", job.seq, job.claim)])
+                tally.move(job.queue, came_from, PARKED)
+        return good
+
+    def _take_parked(self, want: Want, node: int, now: int, paused: set[str], tally: Tally) -> Plan[list[Claimed]]:
+        got: list[Claimed] = []
+        free = dict(want.slots)
+        for (hold,) in (yield Query(self.say.holds)):
+            if not hold.startswith("task:") or hold[5:] not in want.tasks:
+                continue
+            rows = yield Query(
+                self.say.claim_parked, {"node": node, "now": now, "hold": hold, "n": max(free.values(), default=0)}
+            )
+            jobs = sorted(map(claimed_from, rows), key=_turn)
+            fit = []
+            for job in jobs:
+                kind = Executor(job.executor)
+                served = (want.queues is None or job.queue in want.queues) and job.queue not in paused
+                if served and free.get(kind, 0) > 0:
+                    free[kind] -= 1
+                    fit.append(job)
+                else:
+                    yield Many(self.say.park, [(hold, job.seq, job.claim)])
+            got += yield from self._sort_out(fit, want.tasks, now, tally, PARKED)
+        return got
+
+    def settle(self, moves: Sequence[Move]) -> Plan[list[int]]:
+        """Write what became of jobs. The answer: the `seq` of those whose claim was stale; nothing of them was changed."""
+        say = self.say
+        now: int = yield Now()
+        tally = Tally()
+        stale: list[int] = []
+        plain = [m for m in moves if m.state is State.SUCCEEDED]
+        woken, ended = False, bool(plain)
+        if plain:
+            rows = [(now, now + int(m.keep * SECOND), m.result, m.seq, m.claim) for m in plain]
+            written: int = yield Many(say.succeed, rows)
+            if written == len(plain):
+                for queue in {m.queue for m in plain}:
+                    tally.move(queue, RUNNING, SUCCEEDED, sum(m.queue == queue for m in plain))
+            else:
+                stale += yield from self._find_stale(plain, tally, SUCCEEDED, now)
+        for move in moves:
+            if move.state is State.SUCCEEDED:
+                continue
+            yield Query(
+                say.settle_history,
+                {
+                    "word": move.word, "now": now, "reason": move.reason, "error": _encoded(move), "seq": move.seq,
+                    "claim": move.claim,
+                },
+            )  # fmt: skip
+            changed: list[Row] = yield Query(say.settle, settle_params(move, now))
+            if changed:
+                tally.move(move.queue, RUNNING, changed[0][0])
+                woken = woken or changed[0][0] in (SCHEDULED, READY)
+                ended = ended or changed[0][0] in (SUCCEEDED, FAILED, CANCELLED)
+            else:
+                stale.append(move.seq)
+        yield from tally.write(say.tally)
+        if ended:
+            yield Ring("done")
+        if woken:
+            yield Ring("work")
+        return stale
+
+    def _find_stale(self, moves: Sequence[Move], tally: Tally, state: int, now: int) -> Plan[list[int]]:
+        """Fewer rows changed than there were moves: those that did are now final with this very time, claim and state."""
+        stale: list[int] = []
+        for move in moves:
+            rows: list[Row] = yield Query(self.say.settled_by, {"seq": move.seq, "claim": move.claim, "now": now})
+            if rows:
+                tally.move(move.queue, RUNNING, state)
+            else:
+                stale.append(move.seq)
+        return stale
+
+    def exchange(self, moves: Sequence[Move], want: Want | None, node: int) -> Plan[tuple[list[int], Catch | None]]:
+        """Settle and claim in one transaction: what a busy node does all day."""
+        stale: list[int] = []
+        if moves:
+            stale = yield from self.settle(moves)
+        catch = None
+        if want is not None:
+            catch = yield from self.claim(want, node)
+        return stale, catch
+
+    def release(self, jobs: Sequence[Claimed]) -> Plan[None]:
+        """Give back jobs that were claimed and not started; their attempt does not count."""
+        tally = Tally()
+        for job in jobs:
+            written: int = yield Many(self.say.release, [(job.seq, job.claim)])
+            if written:
+                tally.move(job.queue, RUNNING, READY)
+            else:  # somebody asked to cancel it, or the claim is stale: settling knows both
+                yield from self.settle([Move(job.seq, job.claim, job.queue, State.READY, "interrupted", counts=False)])
+        yield from tally.write(self.say.tally)
+        yield Ring("work")
+
+    def note(
+        self, progress: Sequence[tuple[bytes, int, int]], logs: Sequence[tuple[int, str, str, int, int]], keep: int
+    ) -> Plan[None]:
+        """Write what running jobs say of themselves: progress as (JSON, seq, claim), log lines as (time, level, text, seq,
+        claim). A stale claim writes nothing. At most `keep` lines of a job are kept, the newest."""
+        if progress:
+            yield Many(self.say.progress, progress)
+        if logs:
+            yield Many(self.say.log, logs)
+            yield Many(self.say.log_trim, [(seq, seq, keep) for seq in {line[3] for line in logs}])
+
+    def own(self, seq: int, claim: int) -> Plan[bool]:
+        """Whether a claim is still valid; inside a transaction it stays so until the end of it."""
+        rows: list[Row] = yield Query(self.say.still_mine, {"seq": seq, "claim": claim})
+        return bool(rows)
+
+
+def settle_params(move: Move, now: int) -> dict[str, Any]:
+    """The parameters of settle.sql."""
+    final = move.state.final
+    due = None if final else now + int(move.delay * SECOND)
+    state = CODES[move.state]
+    if state == SCHEDULED and move.delay <= 0:
+        state = READY
+    return {
+        "state": state, "due": due, "finished": now if final else None,
+        "prune_after": now + int(move.keep * SECOND) if final else None, "result": move.result, "error": _encoded(move),
+        "prune_cancelled": now + int(KEEP_CANCELLED * SECOND), "now": now, "reason": move.reason, "back": 0 if move.counts else 1, "lost": 1 if move.lost else 0, "seq": move.seq,
+        "claim": move.claim,
+    }  # fmt: skip
+
+
+def _encoded(move: Move) -> bytes | None:
+    return None if move.error is None else msgspec.json.encode(move.error)
+
+
+def _turn(job: Claimed) -> tuple[int, int, int]:
+    return job.rank, job.due, job.seq

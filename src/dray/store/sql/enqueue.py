@@ -1,0 +1,40 @@
+"""Enqueue: new jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dray.model.clock import SECOND
+from dray.model.job import NewJob
+from dray.store.plan import Many, Now, Plan, Ring
+from dray.store.sql.rows import READY, SCHEDULED
+from dray.store.sql.sentences import Sentences
+
+
+class EnqueuePlans:
+    """The Enqueue protocol over SQL."""
+
+    say: Sentences
+
+    def add(self, jobs: Sequence[NewJob]) -> Plan[None]:
+        """Write `jobs`. A job whose id is kept already is left as it is, so that an add may safely be sent again."""
+        now: int = yield Now()
+        counts: dict[tuple[str, int], int] = {}
+        rows = []
+        for job in jobs:
+            due = job.at if job.at is not None else now + int(job.delay * SECOND) if job.delay > 0 else now
+            state = READY if due <= now else SCHEDULED
+            expires = job.expires_at
+            if expires is None and job.expires_in is not None:
+                expires = now + int(job.expires_in * SECOND)
+            rows.append((
+                job.id, job.task, job.queue, job.executor, -job.priority, due, state, job.max_attempts, now, job.args,
+                expires, job.options, job.tags, job.schedule, job.parent,
+            ))  # fmt: skip
+            key = (job.queue, state)
+            counts[key] = counts.get(key, 0) + 1
+        written: int = yield Many(self.say.add, rows)
+        if written != len(rows):
+            return  # sent again: this very batch is there already, and counted
+        yield Many(self.say.tally, [(queue, state, n) for (queue, state), n in counts.items()])
+        yield Ring("work")

@@ -1,0 +1,109 @@
+"""Leases: which nodes live, and what is asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from dray.model.clock import SECOND
+from dray.model.lifecycle import Move, decide_for
+from dray.model.outcome import Lost
+from dray.store.plan import Now, Plan, Query, Ring, Row, Steady
+from dray.store.sql.rows import claimed_from
+from dray.store.sql.sentences import Sentences
+from dray.store.values import CancelOrder, NodeEntry, Orders
+
+LEASE = 15.0  # seconds that a lease is good for
+RENEW = 5.0  # seconds between renewals
+RESCUE_BATCH = 500
+
+
+class LeasePlans:
+    """The Leases protocol over SQL."""
+
+    say: Sentences
+
+    def enter(self, entry: NodeEntry) -> Plan[int]:
+        """Register a node; the answer is its id, which no other incarnation ever has."""
+        now: int = yield Now()
+        boot, steady = yield Steady()
+        rows: list[Row] = yield Query(
+            self.say.enter,
+            {
+                "name": entry.name, "host": entry.host, "pid": entry.pid, "boot": boot, "until": steady + int(LEASE * SECOND),
+                "now": now, "info": msgspec.json.encode(entry.info),
+            },
+        )  # fmt: skip
+        return int(rows[0][0])
+
+    def extend(self, nodes: Sequence[int]) -> Plan[Orders]:
+        """Renew the leases of `nodes`; the answer says who is expelled and which running jobs are to be cancelled."""
+        now: int = yield Now()
+        boot, steady = yield Steady()
+        expelled: set[int] = set()
+        cancels: dict[int, list[CancelOrder]] = {}
+        for node in nodes:
+            alive: list[Row] = yield Query(
+                self.say.extend, {"until": steady + int(LEASE * SECOND), "now": now, "node": node, "boot": boot}
+            )
+            if not alive:
+                expelled.add(node)
+                continue
+            found = yield from self._orders(node)
+            if found:
+                cancels[node] = found
+        return Orders(frozenset(expelled), cancels)
+
+    def orders(self, node: int) -> Plan[list[CancelOrder]]:
+        """Which jobs of `node` are to be cancelled."""
+        return (yield from self._orders(node))
+
+    orders.reads = True  # type: ignore[attr-defined]
+
+    def _orders(self, node: int) -> Plan[list[CancelOrder]]:
+        rows: list[Row] = yield Query(self.say.orders, {"node": node})
+        return [CancelOrder(seq, claim, reason or "") for seq, claim, reason in rows]
+
+    def stopping(self, node: int) -> Plan[None]:
+        """Show that a node takes no more jobs."""
+        yield Query(self.say.node_stopping, {"node": node})
+
+    def leave(self, node: int) -> Plan[None]:
+        """End a node that has nothing left; what it should still hold goes back uncounted."""
+        yield from self._end(node, "", frozenset())
+
+    def bury(self, node: int, cause: str, started: Collection[tuple[int, int]] | None) -> Plan[list[Move]]:
+        """End a node that died of `cause`. Of its jobs those in `started` (seq, claim) are lost, the others go back
+        uncounted; None: it is not known which had started, all are lost. The answer: what became of the lost."""
+        return (yield from self._end(node, cause, started))
+
+    def rescue(self) -> Plan[list[Move]]:
+        """End the nodes whose lease has run out; the answer: what became of their jobs."""
+        boot, steady = yield Steady()
+        dead: list[Row] = yield Query(self.say.nodes_expired, {"boot": boot, "steady": steady})
+        moves: list[Move] = []
+        for node, name, host, pid in dead:
+            cause = f"the lease of worker {name} (process {pid} on {host}) ran out"
+            moves += yield from self._end(node, cause, None)
+        for (node,) in (yield Query(self.say.nodes_orphaned)):
+            moves += yield from self._end(node, "its worker is not known to the store", None)
+        return moves
+
+    def _end(self, node: int, cause: str, started: Collection[tuple[int, int]] | None) -> Plan[list[Move]]:
+        yield Query(self.say.leave, {"node": node})
+        lost: list[Move] = []
+        while True:
+            rows: list[Row] = yield Query(self.say.running_of, {"node": node, "n": RESCUE_BATCH})
+            if not rows:
+                break
+            jobs = [claimed_from(row[:-2]) for row in rows]
+            moves = [decide_for(job, Lost(cause)) for job in jobs if started is None or (job.seq, job.claim) in started]
+            gone = {move.seq for move in moves}
+            yield from self.release([job for job in jobs if job.seq not in gone])  # type: ignore[attr-defined]
+            if moves:
+                yield from self.settle(moves)  # type: ignore[attr-defined]
+            lost += moves
+        if lost:
+            yield Ring("work")
+        return lost

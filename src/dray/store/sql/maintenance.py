@@ -1,0 +1,74 @@
+"""Maintenance: what one elected node does for all."""
+
+from __future__ import annotations
+
+from dray.model.clock import SECOND
+from dray.model.job import KEEP_CANCELLED
+from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady
+from dray.store.sql.rows import CANCELLED, Tally
+from dray.store.sql.sentences import Sentences
+
+TERM = 15.0  # seconds that an election is good for
+EXPIRED = "expired before it could start"
+
+
+class MaintenancePlans:
+    """The Maintenance protocol over SQL (`rescue` stands with the leases)."""
+
+    say: Sentences
+
+    def elect(self, role: str, node: str) -> Plan[bool]:
+        """Take or renew the lead in `role` for 15 seconds; whether `node` has it."""
+        boot, steady = yield Steady()
+        rows: list[Row] = yield Query(
+            self.say.elect,
+            {"role": role, "node": node, "boot": boot, "until": steady + int(TERM * SECOND), "steady": steady},
+        )
+        return bool(rows)
+
+    def resign(self, role: str, node: str) -> Plan[None]:
+        """Give the lead back."""
+        yield Query(self.say.resign, {"role": role, "node": node})
+
+    def promote(self) -> Plan[int]:
+        """Make ready what has become due; how many there were, at most 1000 at once."""
+        now: int = yield Now()
+        tally = Tally()
+        yield from self._promote(now, tally)  # type: ignore[attr-defined]
+        moved = -sum(n for (_, state), n in tally.changes() if state == 0)
+        yield from tally.write(self.say.tally)
+        if moved:
+            yield Ring("work")
+        return moved
+
+    def expire(self, limit: int = 1000) -> Plan[int]:
+        """Cancel waiting jobs whose time to start is over; how many."""
+        now: int = yield Now()
+        found: list[Row] = yield Query(self.say.expiring, {"now": now, "n": limit})
+        tally = Tally()
+        for seq, _queue, state in found:
+            params = {
+                "seq": seq, "state": state, "now": now, "reason": EXPIRED,
+                "prune_after": now + int(KEEP_CANCELLED * SECOND),
+            }  # fmt: skip
+            for (queue,) in (yield Query(self.say.cancel_waiting, params)):
+                tally.move(queue, state, CANCELLED)
+        yield from tally.write(self.say.tally)
+        if found:
+            yield Ring("done")
+        return len(found)
+
+    def prune(self, limit: int = 500) -> Plan[int]:
+        """Delete finished jobs whose time to be kept is over, with their history and logs; how many."""
+        now: int = yield Now()
+        gone: list[Row] = yield Query(self.say.prune, {"now": now, "n": limit})
+        if not gone:
+            return 0
+        tally = Tally()
+        for _seq, queue, state in gone:
+            tally.move(queue, state, None)
+        keys = [(seq,) for seq, _, _ in gone]
+        yield Many(self.say.prune_history, keys)
+        yield Many(self.say.prune_log, keys)
+        yield from tally.write(self.say.tally)
+        return len(gone)

@@ -1,0 +1,16 @@
+"""One SQL statement, one file; a dialect is a folder of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class Sentences:
+    """The statements of one dialect, as attributes named like their files."""
+
+    def __init__(self, folder: Path) -> None:
+        for file in folder.glob("*.sql"):
+            setattr(self, file.stem, file.read_text(encoding="utf-8").strip())
+
+    def __getattr__(self, name: str) -> str:
+        raise AttributeError(f"this dialect has no sentence {name!r}")

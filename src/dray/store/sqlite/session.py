@@ -1,0 +1,392 @@
+"""Sessions: the only place where plans meet SQLite.
+
+All writing of a process goes through one connection. Whoever wants to write leaves a request; the first to get hold of the
+connection carries out everybody's requests in one transaction (group commit), so that one flush to disk serves them all, at no
+delay when there is only one. Blocking callers do this on their own thread, without a hop; coroutines leave it to a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dray.errors import DrayError, StoreBusy, StoreUnavailable
+from dray.model.clock import Clock
+from dray.store.bell import Bell
+from dray.store.plan import Many, Now, Plan, Query, Ring, Steady, Step, drive
+from dray.store.sqlite.gate import Gate, NoGate
+
+T = TypeVar("T")
+
+BUSY_AFTER = 30.0  # seconds that a write waits for others before it is refused
+AT_ONCE = 256  # requests in one transaction
+
+
+class Request:
+    """One verb that somebody wants carried out."""
+
+    __slots__ = ("answer", "args", "done", "error", "future", "verb")
+
+    def __init__(
+        self, verb: Callable[..., Plan[Any]], args: tuple[Any, ...], future: asyncio.Future[Any] | None = None
+    ) -> None:
+        self.verb = verb
+        self.args = args
+        self.future = future
+        self.answer: Any = None
+        self.error: BaseException | None = None
+        self.done = False
+
+
+class Edge:
+    """Carries out steps on one connection."""
+
+    __slots__ = ("_clock", "_connection", "rings")
+
+    def __init__(self, connection: Any, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+        self.rings: set[str] = set()
+
+    def do(self, step: Step) -> Any:
+        """The answer to one step."""
+        kind = type(step)
+        if kind is Query:
+            return self._connection.execute(step.sentence, step.params).fetchall()  # type: ignore[union-attr]
+        if kind is Many:
+            return self._connection.executemany(step.sentence, step.rows).rowcount  # type: ignore[union-attr]
+        if kind is Now:
+            return self._clock.wall()
+        if kind is Ring:
+            self.rings.add(step.kind)  # type: ignore[union-attr]
+            return None
+        if kind is Steady:
+            return self._clock.boot, self._clock.steady()
+        raise TypeError(f"no such step: {step!r}")
+
+
+class SqliteSession:
+    """Runs plans on a file, or on a database in memory (`path` None)."""
+
+    def __init__(self, path: Path | None, *, clock: Clock, bell: Bell, synchronous: str = "full") -> None:
+        self.path = path
+        self.where = "in memory" if path is None else str(path)
+        self.bell = bell
+        self._clock = clock
+        self._synchronous = synchronous
+        self._pending: deque[Request] = deque()
+        self._writing = threading.Lock()
+        self._reading = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._tokens: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._closed = False
+        self._open()
+
+    # -- opening and closing
+
+    def _open(self) -> None:
+        self._pid = os.getpid()
+        self._gate: Gate | NoGate = NoGate()
+        try:
+            self._writer = connect(self.path, self._synchronous)
+            self._reader = self._writer if self.path is None else connect(self.path, self._synchronous, reads_only=True)
+            if self.path is not None:
+                self._gate = Gate(self.path.with_name(self.path.name + "-gate"))
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The store {self.where} cannot be opened: {error.strerror or error}; check the folder and its permissions."
+            ) from None
+
+    def _after_fork(self) -> None:
+        # A connection must not be used on both sides of a fork. The child leaves the inherited ones alone (closing them would
+        # drop the parent's locks) and opens its own.
+        if self.path is None:
+            raise StoreUnavailable("A store in memory cannot be used in a forked process; use a file (sqlite:///name.db).")
+        self._inherited = (self._writer, self._reader)
+        self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._pending = deque()
+        self._thread, self._tokens = None, queue.SimpleQueue()
+        self._open()
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        """The writing connection, for migrations; nobody else may be using the session."""
+        return self._writer
+
+    def close(self) -> None:
+        """Close the connections; waits for what is being written."""
+        if self._closed or self._pid != os.getpid():
+            return
+        with self._writing, self._reading:
+            self._closed = True
+            if self._thread is not None:
+                self._tokens.put(False)
+            if self._reader is not self._writer:
+                self._reader.close()
+            self._writer.close()
+            self._gate.close()
+
+    # -- blocking
+
+    def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
+        """Carry out one verb, in one transaction. Raises StoreError."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        if getattr(verb, "reads", False):
+            return self._read(verb, args)
+        request = Request(verb, args)
+        self._pending.append(request)
+        with self._writing:
+            if not request.done:
+                self._serve()
+        if request.error is not None:
+            raise request.error
+        return request.answer  # type: ignore[no-any-return]
+
+    def _read(self, verb: Callable[..., Plan[T]], args: tuple[Any, ...]) -> T:
+        with self._writing if self.path is None else self._reading:
+            self._check_open()
+            with translated(self.where):
+                self._reader.execute("begin")
+                try:
+                    return drive(verb(*args), Edge(self._reader, self._clock).do)
+                finally:
+                    self._reader.execute("rollback")
+
+    # -- for coroutines
+
+    async def arun(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
+        """`run` for coroutines: the event loop goes on while the store works."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._pending.append(Request(verb, args, future))
+        if self._thread is None:
+            self._start_thread()
+        self._tokens.put(True)
+        return await future
+
+    def _start_thread(self) -> None:
+        with self._writing:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve_coroutines, name="dray-store", daemon=True)
+                self._thread.start()
+
+    def _serve_coroutines(self) -> None:
+        tokens = self._tokens
+        while tokens.get():
+            if self._pending:
+                with self._writing:
+                    self._serve()
+
+    # -- group commit; everything below is called with `_writing` held
+
+    def _serve(self) -> None:
+        """Carry out everything that is pending."""
+        while self._pending:
+            batch: list[Request] = []
+            while self._pending and len(batch) < AT_ONCE:
+                batch.append(self._pending.popleft())
+            try:
+                self._carry_out(batch)
+            except BaseException as error:
+                # Not an error of the store (those stay with their request) but, say, Ctrl-C in a blocking caller's thread.
+                for request in batch:
+                    if not request.done:
+                        finish(request, error=error if isinstance(error, Exception) else None)
+                raise
+            answer_futures(batch)
+
+    def _carry_out(self, batch: list[Request]) -> None:
+        try:
+            self._check_open()
+            rings = self._transaction(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                finish(batch[0], error=error)
+                return
+            # One of them spoilt it, and nothing is written: each for itself now, so that only that one fails.
+            for request in batch:
+                try:
+                    self._announce(self._transaction([request]))
+                except Exception as own:
+                    finish(request, error=own)
+            return
+        self._announce(rings)
+
+    def _transaction(self, batch: list[Request]) -> set[str]:
+        with translated(self.where):
+            self._begin()
+            try:
+                edge = Edge(self._writer, self._clock)
+                answers = [drive(request.verb(*request.args), edge.do) for request in batch]
+                self._writer.execute("commit")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._writer.execute("rollback")
+                raise
+            finally:
+                self._gate.give()
+        for request, answer in zip(batch, answers, strict=True):
+            finish(request, answer)
+        return edge.rings
+
+    def _begin(self) -> None:
+        deadline = time.monotonic() + BUSY_AFTER
+        if not self._gate.take(BUSY_AFTER):
+            raise busy(self.where)
+        try:
+            while True:
+                try:
+                    self._writer.execute("begin immediate")
+                    return
+                except sqlite3.OperationalError as error:
+                    # Somebody outside Dray (the caller's own connection, a backup) has the file: SQLite itself waits only
+                    # for a while at a time.
+                    if not is_busy(error) or time.monotonic() > deadline:
+                        raise
+        except BaseException:
+            self._gate.give()
+            raise
+
+    def _announce(self, rings: set[str]) -> None:
+        if rings:
+            self.bell.ring(rings)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(f"The store {self.where} has been closed; open a new Dray() to use it again.")
+
+
+class BoundSession:
+    """Runs plans on the caller's own connection, inside the caller's transaction: nothing is begun, committed or rolled back."""
+
+    def __init__(self, connection: Any, *, clock: Clock, bell: Bell, where: str) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._bell = bell
+        self._where = where
+        self._rings: set[str] = set()
+
+    def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
+        """Carry out one verb as part of the caller's transaction. Raises StoreError."""
+        edge = Edge(self._connection, self._clock)
+        with translated(self._where):
+            answer = drive(verb(*args), edge.do)
+        self._rings |= edge.rings
+        return answer
+
+    def committed(self) -> None:
+        """The caller's transaction is committed: whoever waits for what is in it may be woken."""
+        if self._rings:
+            self._bell.ring(self._rings)
+            self._rings = set()
+
+
+def connect(path: Path | None, synchronous: str, *, reads_only: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode, set up for a store. Raises StoreUnavailable or NotAStore."""
+    where = "in memory" if path is None else str(path)
+    if path is not None and not path.parent.is_dir():
+        raise StoreUnavailable(f"The store {where} cannot be opened: the folder {path.parent} does not exist; make it first.")
+    with translated(where):
+        connection = sqlite3.connect(
+            ":memory:" if path is None else path, timeout=5.0, isolation_level=None, check_same_thread=False,
+            cached_statements=256,
+        )  # fmt: skip
+        if path is not None:
+            if not reads_only:
+                connection.execute("pragma journal_mode = wal")
+            connection.execute(f"pragma synchronous = {synchronous}")
+            connection.execute("pragma wal_autocheckpoint = 4000")
+        if reads_only:
+            connection.execute("pragma query_only = on")
+        return connection
+
+
+def finish(request: Request, answer: Any = None, error: BaseException | None = None) -> None:
+    """Put the answer where the one who asked finds it."""
+    request.answer, request.error, request.done = answer, error, True
+
+
+def answer_futures(batch: Iterable[Request]) -> None:
+    """Tell the event loops that wait; one call for each loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Request]] = {}
+    for request in batch:
+        if request.future is not None:
+            by_loop.setdefault(request.future.get_loop(), []).append(request)
+    for loop, requests in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, requests)
+
+
+def _resolve(requests: list[Request]) -> None:
+    for request in requests:
+        future = request.future
+        if future is None or future.done():
+            continue
+        if request.error is not None:
+            future.set_exception(request.error)
+        else:
+            future.set_result(request.answer)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether somebody else has the lock."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def busy(where: str) -> StoreBusy:
+    """The error for it."""
+    return StoreBusy(
+        f"The store {where} was kept locked by another connection for {BUSY_AFTER:.0f} seconds; keep transactions on this file "
+        "short, and do not enqueue outside `app.bind(connection)` while your own transaction on it is open."
+    )
+
+
+class translated:
+    """Errors of sqlite3 become ours, with the place and what to do."""
+
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise as_ours(error, self._where) from error
+
+
+def as_ours(error: sqlite3.Error, where: str) -> DrayError:
+    """The error of ours that says what an error of sqlite3 means for the user."""
+    from dray.errors import NotAStore, SchemaMismatch
+
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return busy(where)
+    if code == sqlite3.SQLITE_NOTADB:
+        return NotAStore(f"{where} is not an SQLite database; name another file, or move this one away.")
+    if code == sqlite3.SQLITE_CORRUPT:
+        return StoreUnavailable(f"The store {where} is damaged ({error}); restore it from a backup, or use `.recover` of sqlite3.")
+    if code == sqlite3.SQLITE_FULL:
+        return StoreUnavailable(f"The disk of the store {where} is full; nothing was written. Free some space and try again.")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return StoreUnavailable(f"The store {where} cannot be written ({error}); check the permissions of the file and its folder.")
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return StoreUnavailable(f"The store {where} cannot be opened ({error}); check the path and the permissions of its folder.")
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreUnavailable(f"The disk of the store {where} failed ({error}); nothing was written.")
+    if "no such table: dray_" in str(error) or "no such column" in str(error):
+        return SchemaMismatch(f"The database {where} has no Dray schema, or an old one ({error}); run `dray migrate` on it.")
+    return StoreUnavailable(f"The store {where} refused a statement: {error}.")

@@ -1,0 +1,1 @@
+select id from dray_job where id between :low and :high order by id limit :n

@@ -1,0 +1,10 @@
+update dray_job
+set state = 2, node = :node, claim = claim + 1, attempt = attempt + 1, started = :now
+where seq in (
+    select seq from dray_job indexed by dray_job_ready
+    where state = 1 and queue = :queue and executor = :executor
+    order by rank, due, seq
+    limit :n
+)
+returning seq, id, task, args, queue, executor, claim, attempt, losses, max_attempts, due, enqueued, options, tags, rank,
+          expires, started

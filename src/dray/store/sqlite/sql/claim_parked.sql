@@ -1,0 +1,10 @@
+update dray_job
+set state = 2, node = :node, claim = claim + 1, attempt = attempt + 1, started = :now, hold = null
+where seq in (
+    select seq from dray_job indexed by dray_job_parked
+    where state = 8 and hold = :hold
+    order by rank, due, seq
+    limit :n
+)
+returning seq, id, task, args, queue, executor, claim, attempt, losses, max_attempts, due, enqueued, options, tags, rank,
+          expires, started

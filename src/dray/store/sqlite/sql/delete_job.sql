@@ -1,0 +1,1 @@
+delete from dray_job where seq = :seq and state <> 2 returning queue, state

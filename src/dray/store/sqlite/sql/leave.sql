@@ -1,0 +1,1 @@
+delete from dray_node where id = :node returning id

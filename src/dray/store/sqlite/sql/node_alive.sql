@@ -1,0 +1,1 @@
+select until from dray_node where id = :node and boot = :boot

@@ -1,0 +1,1 @@
+update dray_node set claimed = :now where id = :node

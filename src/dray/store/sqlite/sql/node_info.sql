@@ -1,0 +1,1 @@
+update dray_node set info = :info where id = :node

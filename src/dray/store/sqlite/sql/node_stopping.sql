@@ -1,0 +1,1 @@
+update dray_node set stopping = 1 where id = :node

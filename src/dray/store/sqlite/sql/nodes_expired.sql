@@ -1,0 +1,1 @@
+select id, name, host, pid from dray_node where boot <> :boot or until < :steady

@@ -1,0 +1,1 @@
+select state, result, error, reason, task, attempt, claim from dray_job where id = :id

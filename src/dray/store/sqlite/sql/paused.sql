@@ -1,0 +1,1 @@
+select name from dray_queue where paused is not null

@@ -1,0 +1,1 @@
+delete from dray_log where seq = ?

@@ -1,0 +1,1 @@
+select 1 from dray_job indexed by dray_job_ready where state = 1 and queue = :queue and executor = :executor limit 1

@@ -1,0 +1,1 @@
+delete from dray_leader where role = :role and node = :node

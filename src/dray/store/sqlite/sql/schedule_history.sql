@@ -1,0 +1,1 @@
+select seq from dray_job where schedule = :name order by seq desc limit :n

@@ -1,0 +1,1 @@
+delete from dray_schedule where name = :name returning name

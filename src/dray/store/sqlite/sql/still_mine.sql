@@ -1,0 +1,1 @@
+select seq from dray_job where seq = :seq and claim = :claim and state = 2

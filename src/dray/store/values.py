@@ -1,0 +1,161 @@
+"""The values that go into a store's verbs and come out of them. Times are microseconds since 1970 unless said otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from dray.model.job import Claimed, Executor, JobInfo, State
+
+
+class Want(Struct, frozen=True):
+    """What a node would like to have."""
+
+    slots: Mapping[Executor, int]  # how many jobs for each kind of slot
+    queues: tuple[str, ...] | None  # in the order to look; None is every queue there is
+    tasks: frozenset[str]  # what the node can run; a job of another task is left for one that can
+    order: int = 0  # turns the order of unlisted queues, so that none of them always comes first
+
+
+class Catch(Struct, frozen=True):
+    """What a node got."""
+
+    jobs: list[Claimed]
+    next_due: float | None  # seconds until the first scheduled job is due; None if there is none
+    now: int  # the store's time
+    expelled: bool = False  # the node's lease ran out and its jobs were given to others: it must enter anew
+
+
+class NodeEntry(Struct, frozen=True):
+    """What a node says of itself when it enters."""
+
+    name: str
+    host: str
+    pid: int
+    info: dict[str, Any] = {}  # queues, tasks, slots, version
+
+
+class CancelOrder(Struct, frozen=True):
+    """A running job is to be cancelled."""
+
+    seq: int
+    claim: int
+    reason: str
+
+
+class Orders(Struct, frozen=True):
+    """The answer to a renewal."""
+
+    expelled: frozenset[int]  # nodes whose lease had run out: their jobs were given to others
+    cancels: dict[int, list[CancelOrder]]  # by node
+
+
+class ScheduleRow(Struct, frozen=True):
+    """A schedule as it is kept. Times are microseconds since 1970, the window is in seconds."""
+
+    name: str
+    task: str
+    queue: str
+    executor: int
+    priority: int
+    max_attempts: int
+    spec: str
+    tz: str
+    args: bytes
+    options: bytes | None
+    tags: str | None
+    catch_up: str
+    window: float
+    overlap: str
+    origin: str
+    paused: int | None = None
+    last: int = 0
+    next: int = 0
+    fired: int | None = None
+    missed: int = 0
+
+
+class Filter(Struct, frozen=True):
+    """Which jobs are meant; what is None does not matter."""
+
+    states: frozenset[State] | None = None
+    queue: str | None = None
+    task: str | None = None  # may have * and ?
+    tag: str | None = None
+    schedule: str | None = None
+    text: str | None = None  # in the arguments or the error
+
+
+class Page(Struct, frozen=True):
+    """Some jobs, newest first, and where the next page begins (None: there is none)."""
+
+    jobs: list[JobInfo]
+    next: int | None
+
+
+class Ending(Struct, frozen=True):
+    """How far a job is, and with what it ended."""
+
+    state: State
+    result: bytes | None
+    error: Any
+    reason: str | None
+    task: str
+    attempt: int
+
+
+class RunRecord(Struct, frozen=True):
+    """One past run of a job. Times are microseconds since 1970."""
+
+    claim: int
+    attempt: int
+    word: str
+    node: int | None
+    started: int | None
+    finished: int
+    reason: str | None
+    error: Any
+
+
+class LogLine(Struct, frozen=True):
+    """One line that a run wrote with `current_job().log()`."""
+
+    line: int
+    at: int
+    claim: int
+    level: str
+    text: str
+
+
+class NodeInfo(Struct, frozen=True):
+    """A worker process as the store knows it."""
+
+    id: int
+    name: str
+    host: str
+    pid: int
+    alive: bool
+    entered: int
+    renewed: int
+    claimed: int | None
+    stopping: bool
+    running: int
+    info: Any
+
+
+class QueueInfo(Struct, frozen=True):
+    """A queue: how many jobs are in each state, since when it is paused, when its oldest ready job was due."""
+
+    name: str
+    counts: dict[str, int]
+    paused: int | None
+    paused_by: str | None
+    oldest_ready: int | None
+
+
+class Capabilities(Struct, frozen=True):
+    """What a store can do beyond the protocols."""
+
+    transactions: bool = False  # jobs in the caller's transaction, tasks with `transactional=True`
