@@ -20,7 +20,13 @@ from typing import Any, ClassVar, get_args, get_origin
 import msgspec
 
 
-class Proxy:
+class _AnyInstance(type):
+    # msgspec asks of what a hook made whether it is of the annotated type; a proxy makes something else.
+    def __instancecheck__(cls, instance: object) -> bool:
+        return True
+
+
+class Proxy(metaclass=_AnyInstance):
     """Base of the classes that stand in an annotation for a type which msgspec cannot decode by itself."""
 
     decode: ClassVar[Callable[[Any], Any]]

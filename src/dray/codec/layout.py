@@ -68,15 +68,11 @@ class Layout:
         self.text = signature_text(getattr(func, "__name__", name), given)
         self._refuse_unreachable(parameters)
         self.slots = self._slots(parameters, hints)
-        # `shape(*args, **kwargs)` binds as Python would, in C, unless there are stars, positional-only or mangled names.
-        self.direct = all(
-            slot.kind in NAMED and slot.field == slot.name for slot in self.slots
-        )
+        # `shape(*args, **kwargs)` binds as Python would, and in C: without stars, positional-only and mangled names.
+        self.direct = all(slot.kind in NAMED and slot.field == slot.name for slot in self.slots)
         self.shape = self._shape()
         self.decode: Callable[[bytes], Any] = decoder(self.shape)
-        self.flat = self.direct and all(
-            slot.by_position and slot.kind is Parameter.POSITIONAL_OR_KEYWORD and not slot.optional for slot in self.slots
-        )
+        self.flat = self.direct and all(slot.by_position and not slot.optional for slot in self.slots)
 
     def _refuse_unreachable(self, parameters: list[Parameter]) -> None:
         # The worker passes injected values by name, and Python then wants all that follows by name too.

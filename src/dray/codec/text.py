@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 from collections.abc import Iterable
 from inspect import Parameter
-from typing import Any
+from typing import Any, Union, get_args, get_origin
 
 _MODULES = re.compile(r"(?:\b[A-Za-z_]\w*\.|<locals>\.)+(?=[A-Za-z_])")
 _WIDTH = 80  # characters of a value that a message shows
@@ -16,6 +17,8 @@ def annotation_text(annotation: Any) -> str:
     """An annotation without module names: `dict[str, UUID]`."""
     if isinstance(annotation, str):
         return annotation
+    if get_origin(annotation) in (Union, types.UnionType):
+        return " | ".join(annotation_text(arg) for arg in get_args(annotation))
     if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
         return "None" if annotation is type(None) else annotation.__name__
     return _MODULES.sub("", inspect.formatannotation(annotation)).replace("NoneType", "None")
@@ -31,7 +34,7 @@ def value_text(value: object) -> str:
 def short_repr(value: object) -> str:
     """`repr` on one line, cut in the middle of long values; the type's name where `repr` itself fails."""
     if isinstance(value, str | bytes) and len(value) > _WIDTH:
-        value = value[:_WIDTH - 3] + (b"..." if isinstance(value, bytes) else "...")  # type: ignore[operator]
+        value = value[:_WIDTH - 5] + (b"..." if isinstance(value, bytes) else "...")  # type: ignore[operator]
     try:
         text = " ".join(repr(value).split())
     except Exception:

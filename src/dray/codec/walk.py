@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -153,13 +154,8 @@ def changed(given: Any, got: Any, path: str, *, exact: bool) -> str | None:
         return _first_change(pairs, path, exact)
     if isinstance(given, dict) and isinstance(got, dict):
         return _changed_dict(given, got, path, exact)
-    names = field_names(given)
-    if names is not None and type(given) is type(got):
-        pairs = [
-            (f".{name}", getattr(given, name), getattr(got, name))
-            for name in names if hasattr(given, name) and hasattr(got, name)
-        ]
-        return _first_change(pairs, path, exact)
+    if type(given) is type(got) and field_names(given) is not None:
+        return _changed_record(given, got, path, exact)
     return None if _same_meaning(given, got, exact) else _change(given, got, path)
 
 
@@ -167,11 +163,17 @@ def _same_meaning(given: Any, got: Any, exact: bool) -> bool:
     if isinstance(given, datetime) and isinstance(got, datetime):
         # Equality between zones is never true in a repeated hour; the wall clock and its offset tell.
         return given.replace(tzinfo=None) == got.replace(tzinfo=None) and given.utcoffset() == got.utcoffset()
-    if type(given) is type(got) or _equal(given, got):
+    if _equal(given, got) or (type(given) is type(got) and "__eq__" not in _own_methods(type(given))):
         return True
+    if isinstance(given, Decimal) and isinstance(got, Decimal):  # NaN is equal to nothing
+        return given.is_nan() and got.is_nan()
     if isinstance(given, set | frozenset) and isinstance(got, set | frozenset):
         return not exact
     return not exact and type(given) in _JSON_SORTS and not isinstance(got, str | list | dict)
+
+
+def _own_methods(cls: type) -> set[str]:
+    return {name for base in cls.__mro__ if base is not object for name in vars(base)}
 
 
 def _equal(given: Any, got: Any) -> bool:
@@ -187,6 +189,15 @@ def _first_change(pairs: list[tuple[str, Any, Any]], path: str, exact: bool) -> 
         if told:
             return told
     return None
+
+
+def _changed_record(given: Any, got: Any, path: str, exact: bool) -> str | None:
+    names = [name for name in field_names(given) or () if hasattr(given, name) and hasattr(got, name)]
+    if hasattr(type(given), "__attrs_attrs__"):
+        for name in names:
+            if name.startswith("_") and not _equal(getattr(given, name), getattr(got, name)):
+                return f"{path}.{name} is a private field of an attrs class, and those are not stored: make it public"
+    return _first_change([(f".{name}", getattr(given, name), getattr(got, name)) for name in names], path, exact)
 
 
 def _changed_dict(given: dict[Any, Any], got: dict[Any, Any], path: str, exact: bool) -> str | None:
@@ -207,8 +218,7 @@ def _changed_dict(given: dict[Any, Any], got: dict[Any, Any], path: str, exact: 
 
 
 def _change(given: Any, got: Any, path: str) -> str:
-    wanted = annotation_text(type(given))
-    return (
-        f"{path} is {value_text(given)}, but by its annotation would arrive as {value_text(got)}: "
-        f"annotate it {wanted}, or pass what the annotation says"
-    )
+    told = f"{path} is {value_text(given)}, but would arrive as {value_text(got)}"
+    if type(given) is type(got):
+        return f"{told}: not all of it has a JSON form"
+    return f"{told}: annotate it as {annotation_text(type(given))}, or pass what its annotation says"

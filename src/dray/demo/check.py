@@ -1,4 +1,4 @@
-"""The auditor: looks at every result itself (the files, the mails, the rows, the partner's books), not at job states."""
+"""The auditor: looks at every result itself (files, mails, rows, the partner's books), not at the states of jobs."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def right_pictures(user: User) -> str | None:
             picture.load()
             found, wanted = (picture.width, picture.height), pictures.expected(size, user.width, user.height)
             if found != wanted or picture.format != size.format:
-                return f"{picture.filename} is {picture.format} {found}, not {size.format} {wanted}"
+                return f"{user.id}/{size.filename} is {picture.format} {found}, not {size.format} {wanted}"
     return None
 
 
@@ -95,7 +95,8 @@ def partner(audit: Audit, users: Iterable[User], books: dict[str, object], refus
     """The partner's own books name each user once."""
     keys = [f"user-{user.id}" for user in users]
     told = sum(key in books for key in keys)
-    seen = f"{share(told, len(keys), 'are in its books once')}; it refused {refused} times, was told again {replayed} times"
+    seen = share(told, len(keys), "are in its books, once")
+    seen += f"; it refused {refused} times, was told again {replayed} times"
     audit.expect("partner", told == len(keys), seen)
 
 
@@ -111,7 +112,8 @@ def exact_count(audit: Audit) -> None:
 def newsletter(audit: Audit, issue: int) -> None:
     received = mailbox.received(settings.folder("mail"), f"newsletter.{issue}.")
     again = sum(received.values()) - len(received)
-    seen = share(len(received), db.SUBSCRIBERS, "readers got their mail") + (f", {again} twice after a kill" if again else "")
+    seen = share(len(received), db.SUBSCRIBERS, "readers got their mail")
+    seen += f", {again} twice after a kill" if again else ", each exactly once"
     audit.expect("newsletter", len(received) == db.SUBSCRIBERS, seen)
 
 
@@ -127,7 +129,8 @@ def film(audit: Audit) -> None:
         width, height, seconds, sound = video.look(folder / f"{works.FILM}-360p.mp4")
         whole = video.look(settings.MEDIA / f"{works.FILM}.mp4")[2]
         right = (width, height) == (640, 360) and abs(seconds - whole) < 0.2 and sound
-        audit.expect("film: small version", right, f"{width} x {height}, {seconds:.2f} s of {whole:.2f} s, sound: {sound}")
+        seen = f"{width} x {height}, {seconds:.2f} s of {whole:.2f} s, {'with' if sound else 'without'} sound"
+        audit.expect("film: small version", right, seen)
 
 
 def migrated(audit: Audit, starts: int) -> None:
@@ -149,7 +152,8 @@ def weekly(audit: Audit) -> None:
     with audit.guarded("weekly report"):
         parts = [part for path in found for part in mailbox.read(path).iter_attachments()]
         pages = [report.pages(part.get_content()) for part in parts]
-        audit.expect("weekly report", bool(pages) and set(pages) == {1}, f"{len(found)} mail to {mail.TEAM}, PDF of 1 page")
+        seen = f"{len(found)} mail to {mail.TEAM.addr_spec}, with a PDF of {sum(pages)} page"
+        audit.expect("weekly report", pages == [1], seen)
 
 
 def cleaned(audit: Audit) -> None:

@@ -36,7 +36,8 @@ def end_with_parent() -> None:
 
 def listen(port: int) -> socket.socket:
     """A socket bound to `port` on the loopback; 0 takes any free one."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # The protocol is named because asyncio switches off Nagle's delay (40 ms here) only where it stands.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((HOST, port))
     return sock

@@ -31,7 +31,9 @@ create table if not exists results (
 ) without rowid;
 create table if not exists tally (mode text primary key, sign_ups integer not null) without rowid;
 create table if not exists subscribers (id integer primary key, name text not null, email text not null);
-create table if not exists legacy (id integer primary key, name text not null, phone text not null, since text not null);
+create table if not exists legacy (
+    id integer primary key, name text not null, phone text not null, since text not null
+);
 create table if not exists contacts (
     id integer primary key, family text not null, given text not null, phone text not null, since text not null
 );
@@ -135,7 +137,9 @@ def legacy() -> Iterator[tuple[int, str, str, str]]:
         yield number, f"{family.upper()}, {given}", f"(030) 555-{number:06}", since
 
 
-def add_user(connection: sqlite3.Connection, name: str, email: str, photo: str, size: tuple[int, int], mode: str) -> int:
+def add_user(
+    connection: sqlite3.Connection, name: str, email: str, photo: str, size: tuple[int, int], mode: str
+) -> int:
     """Insert a user, in the caller's transaction; gives the new id."""
     joined = datetime.now(UTC).isoformat(timespec="seconds")
     row = connection.execute(

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 GATEWAY_TIMEOUT = 2.0  # seconds
-VISITORS = 40
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png")
 
 
@@ -26,6 +25,7 @@ class Measured:
     """One run: the seconds each request took (cut off: the time-out), and what came of it."""
 
     mode: str
+    visitors: int
     seconds: float = 0.0
     taken: list[float] = field(default_factory=list)
     answered: list[int] = field(default_factory=list)  # the new users' ids
@@ -42,17 +42,19 @@ class Measured:
         return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)] if ordered else math.nan
 
 
-async def drive(site: str, mode: str, requests: int, told: Callable[[int], None] | None = None) -> Measured:
-    """Send `requests` sign-ups from `VISITORS` visitors, each of whom sends the next when the last is over.
+async def drive(
+    site: str, mode: str, visitors: int, requests: int, told: Callable[[int], None] | None = None
+) -> Measured:
+    """Send `requests` sign-ups from so many visitors, each of whom sends the next when the last is over.
 
     `told` is called after each with the number of requests that are over.
     """
     import httpx
 
-    measured = Measured(mode)
+    measured = Measured(mode, visitors)
     photos = [(settings.MEDIA / name).read_bytes() for name in PHOTOS]
     numbers = itertools.count(1)
-    limits = httpx.Limits(max_connections=VISITORS, max_keepalive_connections=VISITORS)
+    limits = httpx.Limits(max_connections=visitors, max_keepalive_connections=visitors)
     async with httpx.AsyncClient(base_url=site, timeout=None, limits=limits, trust_env=False) as client:
         await client.get("/health")
         began = time.perf_counter()
@@ -63,7 +65,7 @@ async def drive(site: str, mode: str, requests: int, told: Callable[[int], None]
                 if told is not None:
                     told(measured.requests)
 
-        await asyncio.gather(*(visitor() for _ in range(min(VISITORS, requests))))
+        await asyncio.gather(*(visitor() for _ in range(min(visitors, requests))))
         measured.seconds = time.perf_counter() - began
     return measured
 
@@ -97,7 +99,7 @@ async def settle(site: str, patience: float = 60.0) -> float:
 
     began = time.perf_counter()
     async with httpx.AsyncClient(base_url=site, timeout=10, trust_env=False) as client, asyncio.timeout(patience):
-        while (await client.get("/health")).json()["other_requests"]:
+        while (await client.get("/health")).json()["other_requests"]:  # noqa: ASYNC110  another process
             await asyncio.sleep(0.05)
     return time.perf_counter() - began
 
@@ -106,7 +108,7 @@ def table(runs: Sequence[Measured]) -> Table:
     """The comparison. A request that was cut off counts with the time-out in the percentiles, and not in requests/s."""
     from rich.table import Table
 
-    made = Table(title=f"Sign-up, {VISITORS} visitors at once, gateway time-out {GATEWAY_TIMEOUT:.0f} s")
+    made = Table(title=f"Sign-up, {runs[0].visitors} visitors at once, gateway time-out {GATEWAY_TIMEOUT:.0f} s")
     made.add_column("mode")
     for name in ("requests", "requests/s", "p50", "p95", "p99", f"failures at {GATEWAY_TIMEOUT:.0f} s"):
         made.add_column(name, justify="right")

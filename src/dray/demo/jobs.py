@@ -1,8 +1,8 @@
 """The tasks. `dray worker dray.demo.jobs:app` runs them; the site enqueues them, or calls them plainly to work inline.
 
-A job can run more than once (a worker may die between the work and the note that it is done), so each effect has a key:
-a mail its Message-ID, a file its name, a row its primary key, the partner's customer its Idempotency-Key. A count has no
-such key; it is kept exactly by `transactional=True`.
+A job can run more than once (a worker may die between the work and the note that it is done), so each effect has a
+key: a mail its Message-ID, a file its name, a row its primary key, the partner's customer its Idempotency-Key. A count
+has no such key; it is kept exactly by `transactional=True`.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ def make_pictures(user_id: int) -> list[str]:
 
 
 @app.task(queue="partner", backoff=PATIENT, timeout="20s", give_up_on=(LookupError, PartnerRefused))
-async def tell_partner(user_id: int, *, partner: PartnerClient = resource("partner")) -> str:
+async def tell_partner(user_id: int, *, partner: PartnerClient = resource("partner")) -> str:  # noqa: B008  a marker
     """Tell the partner of the new user; gives the partner's reference. A failure is left to the backoff."""
     user = await asyncio.to_thread(db.user, user_id)
     reference = await partner.create(f"user-{user.id}", user.name, user.email)
@@ -73,15 +73,18 @@ async def tell_partner(user_id: int, *, partner: PartnerClient = resource("partn
 
 
 @app.task(transactional=True)
-def count_sign_up(mode: str, connection: sqlite3.Connection) -> None:
-    """Add one to the number of sign-ups: written with the job's success in one transaction, so exactly once."""
+def count_sign_up(mode: str, connection: sqlite3.Connection | None = None) -> None:
+    """Add one to the number of sign-ups, on the connection that the worker gives: the job's success is written in the
+    same transaction, so each is counted exactly once.
+    """
+    assert connection is not None, "called plainly, it is given a connection by its caller"
     connection.execute(
         "insert into tally values (?, 1) on conflict (mode) do update set sign_ups = sign_ups + 1", (mode,)
     )
 
 
 @app.task(queue="bulk", priority=-10, backoff=Backoff.exponential(0.5, cap="1m"), give_up_on=(LookupError,))
-def newsletter(issue: int, subscriber_id: int, *, mailer: mail.Mailer = resource("mailer")) -> None:
+def newsletter(issue: int, subscriber_id: int, *, mailer: mail.Mailer = resource("mailer")) -> None:  # noqa: B008  a marker
     """Send one reader's copy of an issue."""
     name, email = db.subscriber(subscriber_id)
     mailer.send(mail.newsletter(issue, subscriber_id, name, email))

@@ -56,5 +56,7 @@ def move_batch(connection: sqlite3.Connection) -> int:
         if rows:
             cursor = int(rows[-1][0])
             connection.executemany("insert into contacts values (?, ?, ?, ?, ?)", map(modern, rows))
-            connection.execute("update migration set cursor = ?, batches = batches + 1 where name = 'contacts'", (cursor,))
+            connection.execute(
+                "update migration set cursor = ?, batches = batches + 1 where name = 'contacts'", (cursor,)
+            )
     return cursor

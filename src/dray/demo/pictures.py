@@ -78,5 +78,6 @@ def watermarked(picture: Image.Image) -> Image.Image:
     font = ImageFont.load_default(max(9, picture.width // 16))
     edge = max(3, picture.width // 40)
     where = (picture.width - edge, picture.height - edge)
-    pen.text(where, WATERMARK, font=font, anchor="rs", fill=(255, 255, 255, 170), stroke_width=1, stroke_fill=(0, 0, 0, 90))
+    white, shadow = (255, 255, 255, 170), (0, 0, 0, 90)
+    pen.text(where, WATERMARK, font=font, anchor="rs", fill=white, stroke_width=1, stroke_fill=shadow)
     return Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB")

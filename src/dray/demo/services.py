@@ -1,4 +1,4 @@
-"""The processes of the demonstration: started on free ports, known to be ready, logged, and stopped whatever happens."""
+"""The processes of the demonstration: started on free ports, known to be ready, logged, stopped whatever happens."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ class Services:
         command = [sys.executable, "-m", "dray.cli.main", "worker", "dray.demo.jobs:app", "--concurrency", "16"]
         with (settings.folder("logs") / "worker.log").open("ab") as log:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True, start_new_session=True,
+                cwd=settings.data(),  # where no dray.toml of the user's lies
             )
         return self._keep(Service("worker", process))
 

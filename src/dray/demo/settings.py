@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 DATA = "DEMO_DATA"
 SMTP_PORT = "DEMO_SMTP_PORT"
@@ -24,7 +25,7 @@ def database() -> Path:
 
 def store_url() -> str:
     """The same file as a Dray URL: sqlite:// and an absolute path."""
-    return f"sqlite:///{database()}"
+    return f"sqlite:///{quote(str(database()))}"
 
 
 def smtp_port() -> int:

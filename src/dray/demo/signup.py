@@ -6,7 +6,9 @@ import asyncio
 import uuid
 from dataclasses import dataclass, field
 from email.headerregistry import Address
+from typing import Any
 
+from dray import JobHandle
 from dray.demo import db, jobs, pictures, settings
 from dray.demo.partner_api import PartnerClient, PartnerDown
 
@@ -53,7 +55,7 @@ def in_background(form: Form) -> int:
     with db.connect() as connection, db.writing(connection):
         user_id = db.add_user(connection, form.name, form.email, photo, form.size, "background")
         with jobs.app.bind(connection):
-            handles = {
+            handles: dict[str, JobHandle[Any]] = {
                 "welcome": jobs.send_welcome.enqueue(user_id),
                 "report": jobs.render_report.enqueue(user_id),
                 "pictures": jobs.make_pictures.enqueue(user_id),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,9 @@ def still(source: Path, target: Path, at: float = 2.0) -> None:
 
     with av.open(str(source)) as film:
         stream = film.streams.video[0]
-        film.seek(int(at / stream.time_base), stream=stream)
-        for frame in film.decode(stream):
-            if frame.time is not None and frame.time >= at:
-                break
+        film.seek(int(at * 1_000_000))  # microseconds, to the key frame before
+        frames: Iterator[Any] = film.decode(stream)
+        frame = next(frame for frame in frames if frame.time >= at)
         buffer = io.BytesIO()
         frame.to_image(width=STILL[0], height=STILL[1]).save(buffer, "JPEG", quality=85)
     write_whole(target, buffer.getvalue())

@@ -39,11 +39,12 @@ class InFlight:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        InFlight.requests += 1
+        one = int(scope["type"] == "http")
+        InFlight.requests += one
         try:
             await self.app(scope, receive, send)
         finally:
-            InFlight.requests -= 1
+            InFlight.requests -= one
 
 
 async def home(request: Request) -> Response:
@@ -143,6 +144,7 @@ async def problem(request: Request, error: Exception) -> Response:
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    import fpdf as loaded  # noqa: F401  # loaded before the first visitor, so that no request pays for it
     async with PartnerClient() as app.state.partner:
         yield
 

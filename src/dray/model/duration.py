@@ -29,7 +29,7 @@ _UNITS = (  # (regular expression of the unit, seconds, short name), longest fir
     ("microseconds?|us|µs", 1e-6, "us"),
 )
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_TEXT = re.compile("".join(rf"(?:({_NUMBER})\s*(?:{unit})(?![a-zµ])[\s,]*)?" for unit, _, _ in _UNITS))
+_TEXT = re.compile("".join(rf"(?:({_NUMBER})\s*(?:{unit})[\s,]*)?" for unit, _, _ in _UNITS))
 _ISO = re.compile(  # ISO 8601-1:2019 §5.5.2, the parts of fixed length
     rf"P(?:({_NUMBER})W)?(?:({_NUMBER})D)?(?:T(?=[0-9])(?:({_NUMBER})H)?(?:({_NUMBER})M)?(?:({_NUMBER})S)?)?",
     re.IGNORECASE,
@@ -54,7 +54,7 @@ def seconds(value: float | int | str | timedelta, what: str = "duration") -> flo
     elif isinstance(value, str):
         result = _read(value.strip(), what, value)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        result = float(value) if abs(value) <= LONGEST else math.copysign(math.inf, value)
+        result = float(min(max(value, -1), LONGEST + 1))  # an int may be larger than any float; NaN stays NaN
     else:
         raise ConfigurationError(f"{what} is {value!r}, which is no length of time: {_FORMS}.")
     if math.isnan(result):
@@ -79,7 +79,7 @@ def _read(text: str, what: str, value: str) -> float:
         if match is None or not any(match.groups()):
             raise ConfigurationError(f"{what} is {value!r}, which is no length of time: {_FORMS}.")
         total = math.fsum(float(number) * size for number, size in parts if number)
-    # Microseconds are the finest that a datetime keeps; rounding also frees "0.1s" + "200ms" from binary dust.
+    # Microseconds are the finest that a datetime keeps; rounding also frees "9ms" of binary dust.
     return round(-total if negative else total, 6)
 
 

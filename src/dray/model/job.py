@@ -74,7 +74,7 @@ class NewJob(Struct, frozen=True, gc=False):
     parent: bytes | None = None  # the job whose run enqueued it
 
 
-class Claimed(Struct, frozen=True, gc=False):
+class Claimed(Struct, frozen=True, gc=False, array_like=True):
     """A job in a node's hands. `claim` is the fencing token; every write about the run names it."""
 
     seq: int

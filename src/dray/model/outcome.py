@@ -15,7 +15,7 @@ class ErrorRecord(Struct, frozen=True, omit_defaults=True):
     cause: str | None = None
 
 
-class Returned(Struct, frozen=True, gc=False):
+class Returned(Struct, tag=True, frozen=True, gc=False):
     """The function returned. `result` is its encoded value, None for None."""
 
     result: bytes | None = None
@@ -23,7 +23,7 @@ class Returned(Struct, frozen=True, gc=False):
     settled: bool = False
 
 
-class Raised(Struct, frozen=True):
+class Raised(Struct, tag=True, frozen=True):
     """The function raised. `final`: the policy says that trying again is no use. `delay`: what a Retry asked for, in seconds."""
 
     error: ErrorRecord
@@ -31,30 +31,30 @@ class Raised(Struct, frozen=True):
     delay: float | None = None
 
 
-class Snoozed(Struct, frozen=True):
+class Snoozed(Struct, tag=True, frozen=True):
     """The function asked to be run again after `delay` seconds; not an attempt."""
 
     delay: float
     reason: str = ""
 
 
-class Cancelled(Struct, frozen=True):
+class Cancelled(Struct, tag=True, frozen=True):
     """The run ended because somebody, or the function itself, cancelled the job."""
 
     reason: str = ""
 
 
-class Suspended(Struct, frozen=True):
+class Suspended(Struct, tag=True, frozen=True):
     """A durable task waits: for `delay` seconds, or for an event."""
 
     delay: float | None = None
 
 
-class Interrupted(Struct, frozen=True):
+class Interrupted(Struct, tag=True, frozen=True):
     """The worker stopped before the run could end; not an attempt."""
 
 
-class Lost(Struct, frozen=True):
+class Lost(Struct, tag=True, frozen=True):
     """The worker died under the run. `cause` says how (signal, status, memory, lease)."""
 
     cause: str

@@ -6,8 +6,8 @@ makes a run happen once, whatever the number of nodes, restarts and clock steps.
 The daylight-saving rule, that of Debian's cron (cron(8), "daylight saving time"), by the wall clock of the zone:
 
 - A line of five fields whose minute and hour are both fixed (neither begins with ``*``: ``30 2 * * *``) means a time of
-  day. When that time does not exist (clocks go forward) it runs once, at the first moment after the gap, however many
-  of its times the gap swallows. When it comes twice (clocks go back) it runs once, the first time.
+  day. When that time does not exist (clocks go forward) it runs once, at the first moment after the gap (a new date, if
+  the gap ends at midnight), however many times the gap swallows. When it comes twice, it runs once, the first time.
 - Any other line (``0 * * * *``, ``*/5 9 * * *``, all six-field ones) follows elapsed time: it runs at each moment at
   which the wall clock shows a matching time, so both times in a repeated hour and never in a skipped one.
 - An interval knows no zone. It ticks at the multiples of its length since 1970-01-01 00:00 UTC, so that all nodes and
@@ -73,8 +73,7 @@ def parse_trigger(spec: str | timedelta | float, tz: str | None = None) -> Trigg
     Intervals are "every 15m", "15m", a timedelta, or seconds as a number: 1 s or more. They have no use for a zone.
     Raises ConfigurationError for anything else, for an unknown zone, and for a line that never fires (31 February).
     """
-    zone = "UTC" if tz is None else tz
-    _zone(zone)
+    _zone(zone := "UTC" if tz is None else tz)
     if not isinstance(spec, str):
         return _interval(spec, spec)
     text = " ".join(spec.split())
@@ -280,8 +279,8 @@ class Schedule:
             if not isinstance(text, str) or not text.strip() or not text.isprintable() or len(text) > 200:
                 raise ConfigurationError(f"schedule {what} is {text!r}: use 1 to 200 printable characters.")
         for what, value, known in (("catch_up", self.catch_up, CatchUp), ("overlap", self.overlap, Overlap)):
-            if value not in get_args(known):
-                raise ConfigurationError(f"schedule {self.name!r} has {what} {value!r}: use {', '.join(get_args(known))}.")
+            if value not in (words := get_args(known)):
+                raise ConfigurationError(f"schedule {self.name!r} has {what} {value!r}: use {', '.join(words)}.")
         if not isinstance(self.paused, bool):
             raise ConfigurationError(f"paused of schedule {self.name!r} is {self.paused!r}: use True or False.")
         trigger = parse_trigger(self.spec, self.tz)
@@ -332,7 +331,7 @@ def due_ticks(
         late = (newest,)
     ticks = (late + on_time)[:limit]
     until = ticks[-1] if len(ticks) == limit else now
-    return DueTicks(ticks, until, len(_walk(trigger, last, min(border, until), limit)))
+    return DueTicks(ticks, until, len(_walk(trigger, last, border, limit)))
 
 
 def overlap_action(overlap: Overlap, running: int) -> Literal["fire", "skip", "queue", "cancel_then_fire"]:

@@ -56,6 +56,10 @@ class Listener:
         """Whether other processes can wake this listener."""
         return self._fifo >= 0
 
+    def filenos(self) -> list[int]:
+        """The descriptors that become readable when it rings, for event loops."""
+        return [fd for fd in (self._read, self._fifo) if fd >= 0]
+
     def show(self) -> None:
         """Be seen by those who ring. Look at the store once more after this, before `wait`."""
         self._asleep = True
@@ -78,9 +82,8 @@ class Listener:
 
     def wait(self, timeout: float | None) -> bool:
         """Sleep until rung, at most `timeout` seconds; whether it rang."""
-        fds = [fd for fd in (self._read, self._fifo) if fd >= 0]
         poll = select.poll()
-        for fd in fds:
+        for fd in self.filenos():
             poll.register(fd, select.POLLIN)
         return bool(poll.poll(None if timeout is None else max(0.0, timeout * 1000)))
 

@@ -10,7 +10,7 @@ import msgspec
 from dray.model.clock import SECOND
 from dray.model.job import KEEP_CANCELLED, Claimed, Executor, State
 from dray.model.lifecycle import Move
-from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady
+from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady, reads
 from dray.store.sql.rows import (
     CANCELLED,
     CODES,
@@ -142,6 +142,28 @@ class ClaimPlans:
                     yield Many(self.say.park, [(hold, job.seq, job.claim)])
             got += yield from self._sort_out(fit, want.tasks, now, tally, PARKED)
         return got
+
+    @reads
+    def waiting(self, want: Want) -> Plan[tuple[bool, float | None]]:
+        """Whether there is something that `want` would get, without taking a lock; and the seconds until something is due."""
+        now: int = yield Now()
+        rows: list[Row] = yield Query(self.say.due_first)
+        due: int | None = rows[0][0]
+        if due is not None and due <= now:
+            return True, 0.0
+        left = None if due is None else (due - now) / SECOND
+        paused = {name for (name,) in (yield Query(self.say.paused))}
+        queues = want.queues
+        if queues is None:
+            queues = tuple([name for (name,) in (yield Query(self.say.lanes))])
+        for queue in queues:
+            for executor in want.slots if queue not in paused else ():
+                if (yield Query(self.say.ready_any, {"queue": queue, "executor": executor})):
+                    return True, left
+        for (hold,) in (yield Query(self.say.holds)):
+            if hold.startswith("task:") and hold[5:] in want.tasks:
+                return True, left
+        return False, left
 
     def settle(self, moves: Sequence[Move]) -> Plan[list[int]]:
         """Write what became of jobs. The answer: the `seq` of those whose claim was stale; nothing of them was changed."""

@@ -38,3 +38,10 @@ class EnqueuePlans:
             return  # sent again: this very batch is there already, and counted
         yield Many(self.say.tally, [(queue, state, n) for (queue, state), n in counts.items()])
         yield Ring("work")
+
+    def add_child(self, jobs: Sequence[NewJob], seq: int, claim: int) -> Plan[bool]:
+        """`add` for a run that enqueues: only if its claim is still valid; whether it was."""
+        mine = yield from self.own(seq, claim)  # type: ignore[attr-defined]
+        if mine:
+            yield from self.add(jobs)
+        return bool(mine)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 
 import msgspec
 
 from dray.model.clock import SECOND
 from dray.model.lifecycle import Move, decide_for
 from dray.model.outcome import Lost
-from dray.store.plan import Now, Plan, Query, Ring, Row, Steady
+from dray.store.plan import Now, Plan, Query, Ring, Row, Steady, reads
 from dray.store.sql.rows import claimed_from
 from dray.store.sql.sentences import Sentences
 from dray.store.values import CancelOrder, NodeEntry, Orders
@@ -37,16 +37,19 @@ class LeasePlans:
         )  # fmt: skip
         return int(rows[0][0])
 
-    def extend(self, nodes: Sequence[int]) -> Plan[Orders]:
-        """Renew the leases of `nodes`; the answer says who is expelled and which running jobs are to be cancelled."""
+    def extend(self, nodes: Mapping[int, float]) -> Plan[Orders]:
+        """Renew the leases of `nodes`, given with the seconds since each last looked for jobs with success. The answer says who
+        is expelled and which running jobs are to be cancelled."""
         now: int = yield Now()
         boot, steady = yield Steady()
         expelled: set[int] = set()
         cancels: dict[int, list[CancelOrder]] = {}
-        for node in nodes:
-            alive: list[Row] = yield Query(
-                self.say.extend, {"until": steady + int(LEASE * SECOND), "now": now, "node": node, "boot": boot}
-            )
+        for node, age in nodes.items():
+            params = {
+                "until": steady + int(LEASE * SECOND), "now": now, "claimed": now - int(age * SECOND), "node": node,
+                "boot": boot, "steady": steady,
+            }  # fmt: skip
+            alive: list[Row] = yield Query(self.say.extend, params)
             if not alive:
                 expelled.add(node)
                 continue
@@ -55,11 +58,10 @@ class LeasePlans:
                 cancels[node] = found
         return Orders(frozenset(expelled), cancels)
 
+    @reads
     def orders(self, node: int) -> Plan[list[CancelOrder]]:
         """Which jobs of `node` are to be cancelled."""
         return (yield from self._orders(node))
-
-    orders.reads = True  # type: ignore[attr-defined]
 
     def _orders(self, node: int) -> Plan[list[CancelOrder]]:
         rows: list[Row] = yield Query(self.say.orders, {"node": node})
@@ -77,6 +79,14 @@ class LeasePlans:
         """End a node that died of `cause`. Of its jobs those in `started` (seq, claim) are lost, the others go back
         uncounted; None: it is not known which had started, all are lost. The answer: what became of the lost."""
         return (yield from self._end(node, cause, started))
+
+    @reads
+    def anyone_dead(self) -> Plan[bool]:
+        """Whether `rescue` would find something; takes no lock."""
+        boot, steady = yield Steady()
+        if (yield Query(self.say.nodes_expired, {"boot": boot, "steady": steady})):
+            return True
+        return bool((yield Query(self.say.nodes_orphaned)))
 
     def rescue(self) -> Plan[list[Move]]:
         """End the nodes whose lease has run out; the answer: what became of their jobs."""

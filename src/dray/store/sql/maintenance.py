@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dray.model.clock import SECOND
 from dray.model.job import KEEP_CANCELLED
-from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady
+from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady, reads
 from dray.store.sql.rows import CANCELLED, Tally
 from dray.store.sql.sentences import Sentences
 
@@ -41,6 +41,12 @@ class MaintenancePlans:
             yield Ring("work")
         return moved
 
+    @reads
+    def anything_expired(self) -> Plan[bool]:
+        """Whether `expire` would find something; takes no lock."""
+        now: int = yield Now()
+        return bool((yield Query(self.say.expiring, {"now": now, "n": 1})))
+
     def expire(self, limit: int = 1000) -> Plan[int]:
         """Cancel waiting jobs whose time to start is over; how many."""
         now: int = yield Now()
@@ -57,6 +63,12 @@ class MaintenancePlans:
         if found:
             yield Ring("done")
         return len(found)
+
+    @reads
+    def anything_to_prune(self) -> Plan[bool]:
+        """Whether `prune` would find something; takes no lock."""
+        now: int = yield Now()
+        return bool((yield Query(self.say.prunable, {"now": now})))
 
     def prune(self, limit: int = 500) -> Plan[int]:
         """Delete finished jobs whose time to be kept is over, with their history and logs; how many."""

@@ -85,6 +85,11 @@ class SchedulePlans:
         yield from self.add([job])  # type: ignore[attr-defined]
         return job.id
 
+    @reads
+    def anything_blocked(self) -> Plan[bool]:
+        """Whether a job waits for the earlier run of its schedule; takes no lock."""
+        return bool((yield Query(self.say.blocked_schedules)))
+
     def tick(self) -> Plan[list[tuple[str, int]]]:
         """Fire what is due, once for each (name, time) whoever asks; what was fired."""
         now: int = yield Now()
@@ -103,7 +108,7 @@ class SchedulePlans:
         )
         ticks = [micros(tick) for tick in decided.ticks]
         last = max(row.last, micros(decided.last))
-        upcoming = micros(trigger.next_after(max(decided.last, moment(row.last), moment(now))))
+        upcoming = micros(trigger.next_after(moment(last)))
         params = {
             "name": row.name, "seen": row.last, "last": last, "next": upcoming, "fired": max(ticks, default=None),
             "missed": decided.missed,

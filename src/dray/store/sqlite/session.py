@@ -162,6 +162,15 @@ class SqliteSession:
                 finally:
                     self._reader.execute("rollback")
 
+    def pulse(self) -> int:
+        """A number that is another one after a commit of another connection. Raises StoreError."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        with self._writing if self.path is None else self._reading:
+            self._check_open()
+            with translated(self.where):
+                return int(self._reader.execute("pragma data_version").fetchone()[0])
+
     # -- for coroutines
 
     async def arun(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
@@ -284,6 +293,16 @@ class BoundSession:
             answer = drive(verb(*args), edge.do)
         self._rings |= edge.rings
         return answer
+
+    async def arun(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
+        """`run` for coroutines; on SQLite a statement in an open transaction does not wait."""
+        return self.run(verb, *args)
+
+    def left(self) -> None:
+        """The caller left `bind`: if the transaction is over, whoever waits for what was in it may be woken. If it goes on, the
+        workers see the commit when they next look at the file, within a tenth of a second."""
+        if not self._connection.in_transaction:
+            self.committed()
 
     def committed(self) -> None:
         """The caller's transaction is committed: whoever waits for what is in it may be woken."""

@@ -1,0 +1,360 @@
+"""Dray: an application's tasks, and the store that holds their jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from dray.config import settings
+from dray.context import JobContext, current
+from dray.errors import ConfigurationError, PayloadTooLarge, StaleClaim, UnknownTask
+from dray.handle import JobHandle
+from dray.insight import Insight
+from dray.model import ids
+from dray.model.duration import size
+from dray.model.job import NewJob
+from dray.model.outcome import Outcome
+from dray.options import check
+from dray.schedules import Schedules, schedule_row
+from dray.store.open import open_store
+from dray.store.protocol import Bound, Store
+from dray.task import AsyncTask, Call, SyncTask, Task
+
+if TYPE_CHECKING:
+    from dray.codec.signature import Signature
+    from dray.worker.embedded import EmbeddedWorker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+Middleware = Callable[[JobContext], Generator[None, Outcome, None]]
+
+BULK_TRANSACTION = 10_000  # jobs in one transaction
+BULK_BUFFER = 100_000  # jobs that are checked before the first of them is written
+
+
+class Dray:
+    """An application: its tasks, and the store that holds their jobs.
+
+    `url`: where jobs are kept; None takes DRAY_URL, the configuration file, or `sqlite:///dray.db` in the current folder. The
+    store is opened when it is first needed. `size_limit`: of one job's encoded arguments, and of its result (default 256 KiB).
+    `middleware`: generator functions, each given the job, run until their `yield` before the function and sent its Outcome
+    after it. `migrate`: bring the schema up to date by itself (default); otherwise `dray migrate` does.
+    """
+
+    def __init__(
+        self, url: str | None = None, *, size_limit: int | str = "256KiB", middleware: Sequence[Middleware] = (),
+        migrate: bool = True,
+    ) -> None:
+        self._url = url
+        self._migrate = migrate
+        self._store: Store | None = None
+        self._opening = threading.Lock()
+        self._bound: ContextVar[Bound | None] = ContextVar("dray_bound", default=None)
+        self._tasks: dict[str, Task[..., Any]] = {}
+        self.size_limit = size(size_limit, "size_limit")
+        self.middleware = tuple(middleware)
+        self.schedules = Schedules(self)
+        self.start_hooks: list[Callable[[], Any]] = []
+        self.stop_hooks: list[Callable[[], Any]] = []
+        self.resources: dict[str, Callable[[], Any]] = {}
+        frame = sys._getframe(1)
+        #: the module that made the app, so that child processes can find it again
+        self.module: str = frame.f_globals.get("__name__", "__main__")
+
+    # -- the store
+
+    @property
+    def url(self) -> str:
+        """Where jobs are kept."""
+        return self._url if self._url is not None else str(settings()["url"].value)
+
+    @property
+    def store(self) -> Store:
+        """The open store. Raises StoreError, ConfigurationError."""
+        if self._store is None:
+            with self._opening:
+                if self._store is None:
+                    self._store = open_store(self.url, migrate=self._migrate)
+        return self._store
+
+    @property
+    def insight(self) -> Insight:
+        """Questions about jobs, queues and workers, and what an operator may do."""
+        return Insight(self.store)
+
+    def configure(self, *, url: str | None = None, migrate: bool | None = None) -> None:
+        """Change where jobs are kept, before the store is first used. Raises ConfigurationError after that."""
+        with self._opening:
+            if self._store is not None and url is not None and url != self._store.url:
+                raise ConfigurationError(f"The store {self._store.url} is open already; configure the app before it is first used.")
+            self._url = url if url is not None else self._url
+            self._migrate = migrate if migrate is not None else self._migrate
+
+    def close(self) -> None:
+        """Close the store; the next use opens it again."""
+        with self._opening:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+
+    @contextlib.contextmanager
+    def bind(self, connection: Any) -> Iterator[None]:
+        """Inside, jobs are written on `connection`: they exist if and only if its transaction commits.
+
+        On SQLite: a `sqlite3.Connection`, or a SQLAlchemy Connection or Session (also async), to the store's own database.
+        Raises WrongDatabase, NotSupported.
+        """
+        from dray.integrations.connections import bound
+
+        session = bound(self.store, connection)
+        token = self._bound.set(session)
+        try:
+            yield
+        finally:
+            self._bound.reset(token)
+            session.left()
+
+    # -- tasks
+
+    @overload
+    def task(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, func: Callable[P, R], /) -> SyncTask[P, R]: ...
+    @overload
+    def task(self, func: None = None, /, *, name: str | None = None, **options: Any) -> TaskMaker: ...
+    def task(self, func: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
+        """Register a function: `@app.task` or `@app.task(queue="mail", max_attempts=8)`.
+
+        Options: queue ("default"), priority (-100…100, 0), max_attempts (20), backoff (exponential from 5 s, cap 1 h),
+        retry_on, give_up_on, timeout (none), executor ("async" for `async def`, else "thread"; "process" on request or with a
+        timeout), delay, expires, tags, result_ttl, memory_limit, crash_budget (3), transactional (False). `name` is
+        `module.qualname` unless given. Raises ConfigurationError.
+        """
+        maker = TaskMaker(self, name, options)
+        return maker if func is None else maker(func)
+
+    def register(self, task: Task[..., Any]) -> None:
+        """Called by `task`. Raises ConfigurationError if another function has that name."""
+        old = self._tasks.get(task.name)
+        if old is not None and (old.func.__module__, old.func.__qualname__) != (task.func.__module__, task.func.__qualname__):
+            raise ConfigurationError(f"There are two tasks named {task.name!r}; give one of them another name=….")
+        self._tasks[task.name] = task
+
+    @property
+    def tasks(self) -> Mapping[str, Task[..., Any]]:
+        """The registered tasks, by name."""
+        return self._tasks
+
+    def task_named(self, name: str) -> Task[..., Any]:
+        """The task of that name; its last part is enough if no other ends so. Raises UnknownTask."""
+        found = self._tasks.get(name)
+        if found is not None:
+            return found
+        ending = [task for full, task in self._tasks.items() if full.endswith("." + name)]
+        if len(ending) == 1:
+            return ending[0]
+        import difflib
+
+        close = difflib.get_close_matches(name, self._tasks, 1) or sorted(self._tasks)[:5]
+        raise UnknownTask(f"There is no task {name!r} in this app; did you mean {', '.join(close) or 'none: it has no tasks'}?")
+
+    def schedule(
+        self, when: str | float | timedelta, *, tz: str = "UTC", catch_up: str = "one", window: float = 86_400.0,
+        overlap: str = "skip", name: str | None = None, args: Mapping[str, Any] | None = None,
+    ) -> Callable[[F], F]:
+        """Run a task by a cron line or an interval; above `@app.task`. See `app.schedules.put`. `args`: by parameter name.
+
+        >>> @app.schedule("0 7 * * mon", tz="Europe/Berlin", catch_up="one", overlap="skip")
+        ... @app.task
+        ... def weekly_report() -> None: ...
+        """
+
+        def declare(task: F) -> F:
+            if not isinstance(task, Task):
+                raise ConfigurationError(f"@app.schedule stands above @app.task, but it was given {task!r}; swap the two lines.")
+            row = schedule_row(
+                name or task.name, task.call(**(args or {})), when, tz=tz, catch_up=catch_up, window=window,
+                overlap=overlap, origin="code",
+            )  # fmt: skip
+            self.schedules.declare(row)
+            return task
+
+        return declare
+
+    # -- hooks and resources of workers
+
+    def on_start(self, func: F) -> F:
+        """Call `func` (plain or async, no arguments) in each worker process before it takes jobs."""
+        self.start_hooks.append(func)
+        return func
+
+    def on_stop(self, func: F) -> F:
+        """Call `func` (plain or async, no arguments) in each worker process after its last job."""
+        self.stop_hooks.append(func)
+        return func
+
+    def resource(self, name: str) -> Callable[[F], F]:
+        """Register how to make what tasks ask for with `resource(name)`: a function, or a generator that yields it once and
+        cleans up after. Made once in each worker process, when first needed; async ones serve async tasks only."""
+
+        def register(func: F) -> F:
+            if name in self.resources:
+                raise ConfigurationError(f"There are two resources named {name!r}; give one of them another name.")
+            self.resources[name] = func
+            return func
+
+        return register
+
+    # -- enqueueing (tasks call these)
+
+    def check_size(self, task: str, payload: bytes) -> None:
+        """Raises PayloadTooLarge."""
+        if len(payload) > self.size_limit:
+            raise PayloadTooLarge(
+                f"The arguments of {task} take {len(payload):,} bytes, the limit is {self.size_limit:,}; keep large data in a file or "
+                "a table and pass its name or id, or raise Dray(size_limit=…)."
+            )
+
+    def handle(self, job: NewJob, signature: Signature) -> JobHandle[Any]:
+        """The handle of a job of this app."""
+        return JobHandle(job.id, self.store, signature)
+
+    def add(self, jobs: Sequence[NewJob]) -> None:
+        """Write jobs: in the bound transaction if there is one, else in one of their own. Raises StoreError, StaleClaim."""
+        store = self.store
+        session = self._bound.get() or store
+        running = self._running()
+        if running is None:
+            session.run(store.plans.add, jobs)
+        elif not session.run(store.plans.add_child, jobs, *running):
+            raise stale(running)
+
+    async def aadd(self, jobs: Sequence[NewJob]) -> None:
+        """`add` for coroutines."""
+        store = self.store
+        bound = self._bound.get()
+        run = store.arun if bound is None else bound.arun
+        running = self._running()
+        if running is None:
+            await run(store.plans.add, jobs)
+        elif not await run(store.plans.add_child, jobs, *running):
+            raise stale(running)
+
+    def _running(self) -> tuple[int, int] | None:
+        """(seq, claim) of the run that enqueues, if a job of this app is running here: what a stale one enqueues must not be."""
+        context = current.get()
+        if context is None or context.ended or context.app is not self:
+            return None
+        return context.claimed.seq, context.claimed.claim
+
+    def enqueue_many(
+        self, calls: Iterable[Call[..., R]], *, progress: Callable[[int], object] | None = None
+    ) -> list[JobHandle[R]]:
+        """Write many jobs in few transactions: `app.enqueue_many(add.call(n, 1) for n in range(100_000))`.
+
+        Up to 100,000 calls are checked before the first is written, and written 10,000 at a time. `progress` is called with the
+        number written so far. Raises EnqueueError, StoreError; the error's notes say if something had been written before.
+        """
+        handles: list[JobHandle[R]] = []
+        for jobs, signatures in self._chunks(calls, handles):
+            self.add(jobs)
+            handles += self._handles(jobs, signatures)
+            if progress is not None:
+                progress(len(handles))
+        return handles
+
+    async def aenqueue_many(
+        self, calls: Iterable[Call[..., R]], *, progress: Callable[[int], object] | None = None
+    ) -> list[JobHandle[R]]:
+        """`enqueue_many` for coroutines."""
+        handles: list[JobHandle[R]] = []
+        for jobs, signatures in self._chunks(calls, handles):
+            await self.aadd(jobs)
+            handles += self._handles(jobs, signatures)
+            if progress is not None:
+                progress(len(handles))
+        return handles
+
+    def _handles(self, jobs: list[NewJob], signatures: list[Signature]) -> list[JobHandle[Any]]:
+        store = self.store
+        return [JobHandle(job.id, store, signature) for job, signature in zip(jobs, signatures, strict=True)]
+
+    def _chunks(
+        self, calls: Iterable[Call[..., Any]], written: list[Any]
+    ) -> Iterator[tuple[list[NewJob], list[Signature]]]:
+        source = iter(calls)
+        while True:
+            try:
+                buffer = list(itertools.islice(source, BULK_BUFFER))
+            except Exception as error:
+                if written:
+                    error.add_note(f"{len(written):,} jobs before it have been enqueued.")
+                raise
+            if not buffer:
+                return
+            for start in range(0, len(buffer), BULK_TRANSACTION):
+                part = buffer[start : start + BULK_TRANSACTION]
+                jobs = [call.job(id) for call, id in zip(part, ids.new_ids(len(part)), strict=True)]
+                yield jobs, [call.task.signature for call in part]
+
+    # -- working
+
+    def worker(self, **options: Any) -> EmbeddedWorker:
+        """A real worker inside this process: `with app.worker(): …`, or `async with app.worker(): …`.
+
+        Options: queues ("mail:3,default:1"), concurrency (10), process_slots (one per core), grace (30 s), name. In production
+        `dray worker` runs workers as processes of their own.
+        """
+        from dray.worker.embedded import EmbeddedWorker
+
+        return EmbeddedWorker(self, **options)
+
+    def run_worker(self, **options: Any) -> None:
+        """Run a worker in this process until TERM or INT; for small applications. Options as `worker`."""
+        self.worker(**options).run()
+
+
+class TaskMaker:
+    """What `@app.task(…)` gives: waits for the function."""
+
+    def __init__(self, app: Dray, name: str | None, options: dict[str, Any]) -> None:
+        self._app = app
+        self._name = name
+        self._options = options
+
+    @overload
+    def __call__(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, func: Callable[P, R], /) -> SyncTask[P, R]: ...
+    def __call__(self, func: Callable[..., Any], /) -> Any:
+        import inspect
+
+        from dray.task import default_name
+
+        if not callable(func) or isinstance(func, type):
+            raise ConfigurationError(f"@app.task was given {func!r}; it takes a function.")
+        if isinstance(func, Task):
+            raise ConfigurationError(f"{func.name} is a task already; decorate its function once.")
+        name = self._name or default_name(func)
+        options = check(self._options, f"task {name}", task=True)
+        kind = AsyncTask if inspect.iscoroutinefunction(func) else SyncTask
+        task: Task[..., Any] = kind(self._app, func, name=name, options=options)
+        self._app.register(task)
+        return task
+
+
+def stale(running: tuple[int, int]) -> StaleClaim:
+    """The error for what a run wanted to enqueue after it had lost its claim."""
+    return StaleClaim(
+        f"This run (claim {running[1]}) has lost its claim on the job, which was given to another worker or is final; nothing was "
+        "enqueued. Stop what the function is doing."
+    )
+

@@ -1,0 +1,99 @@
+"""The maintenance rounds: promote, rescue, expire, prune, fire schedules. One function each over one store verb."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from dray.events import Event, Rescued
+from dray.maintenance.leader import Leader
+from dray.observe.log import get_logger
+from dray.service import Service
+from dray.store.protocol import Store
+
+log = get_logger("maintenance")
+
+ROUND = 1.0  # seconds between rounds, and the longest that a schedule may be late because of us
+CAMPAIGN = 5.0  # seconds between elections; a term is 15
+PRUNE_PAUSE = 0.05  # seconds between batches of pruning, so that others get at the store in between
+
+
+class Maintenance:
+    """Goes its rounds while it leads."""
+
+    def __init__(self, store: Store, name: str, listeners: tuple[Callable[[Event], None], ...] = ()) -> None:
+        self._store = store
+        self._leader = Leader(store, name)
+        self._listeners = listeners
+        self._campaign_at = 0.0
+        self._prune_at = 0.0
+        self.service = Service("maintenance", ROUND, self.round)
+
+    def start(self) -> None:
+        """Begin."""
+        self.service.start()
+
+    def stop(self) -> None:
+        """End, and give the lead back."""
+        self.service.stop()
+        try:
+            self._leader.resign()
+        except Exception as error:
+            log.debug("could not resign: %s", error)
+
+    def round(self) -> float | None:
+        """One round; the answer is the pause until the next, if it is not the usual one."""
+        now = time.monotonic()
+        if now >= self._campaign_at:
+            self._campaign_at = now + CAMPAIGN
+            self._leader.campaign()
+        if not self._leader.leads:
+            return None
+        self.rescue()
+        self.fire()
+        self.expire()
+        if now >= self._prune_at:
+            more = self.prune()
+            self._prune_at = now + (PRUNE_PAUSE if more else 10.0)
+            if more:
+                return PRUNE_PAUSE
+        return self.pause()
+
+    def rescue(self) -> None:
+        """Give back the jobs of nodes whose lease has run out."""
+        if not self._store.run(self._store.plans.anyone_dead):
+            return
+        for move in self._store.run(self._store.plans.rescue):
+            log.warning("job %d was lost with its worker (%s); it is %s again", move.seq, cause(move.error), move.state)
+            for listener in self._listeners:
+                listener(Rescued(move))
+
+    def fire(self) -> None:
+        """Enqueue what schedules are due for."""
+        due = self._store.run(self._store.plans.next_tick)
+        if due is not None and due <= 0:
+            for name, _tick in self._store.run(self._store.plans.tick):
+                log.info("schedule %s fired", name)
+        elif self._store.run(self._store.plans.anything_blocked):
+            self._store.run(self._store.plans.tick)
+
+    def expire(self) -> None:
+        """Cancel waiting jobs whose time to start is over."""
+        while self._store.run(self._store.plans.anything_expired) and self._store.run(self._store.plans.expire):
+            pass
+
+    def prune(self) -> bool:
+        """Delete a batch of finished jobs whose time to be kept is over; whether there may be more."""
+        if not self._store.run(self._store.plans.anything_to_prune):
+            return False
+        return self._store.run(self._store.plans.prune) > 0
+
+    def pause(self) -> float | None:
+        """Until the next schedule is due, if that is sooner than the next round."""
+        due = self._store.run(self._store.plans.next_tick)
+        return None if due is None or due >= ROUND else max(0.001, due)
+
+
+def cause(error: object) -> str:
+    """The reason of a loss, from its record."""
+    return str(getattr(error, "cause", None) or "unknown")

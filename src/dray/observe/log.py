@@ -1,0 +1,69 @@
+"""The worker's own log: readable in a terminal, JSON when asked for."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+FIELDS = ("job", "task", "queue", "attempt", "node", "outcome", "seconds")
+
+
+def get_logger(trade: str) -> logging.Logger:
+    """The logger of one trade: `dray.pump`, `dray.processes` …"""
+    return logging.getLogger(f"dray.{trade}")
+
+
+class TextFormatter(logging.Formatter):
+    """`12:34:56.789 info  message`, in colours on a terminal."""
+
+    COLOURS = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+
+    def __init__(self, *, colours: bool) -> None:
+        super().__init__()
+        self._colours = colours
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; a traceback under it."""
+        stamp = time.strftime("%H:%M:%S", time.localtime(record.created)) + f".{int(record.msecs):03d}"
+        level = record.levelname.lower().ljust(8)
+        text = record.getMessage()
+        if self._colours:
+            colour = self.COLOURS.get(record.levelname, "0")
+            stamp, level = f"\x1b[2m{stamp}\x1b[0m", f"\x1b[{colour}m{level}\x1b[0m"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return f"{stamp} {level} {text}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line, with the fields of the job where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        entry: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name in FIELDS:
+            if hasattr(record, name):
+                entry[name] = getattr(record, name)
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+def set_up(level: str = "info", form: str = "auto") -> None:
+    """Log to stderr: text on a terminal, JSON elsewhere, unless `form` says which ("text", "json")."""
+    terminal = sys.stderr.isatty()
+    handler = logging.StreamHandler(sys.stderr)
+    as_text = form == "text" or (form == "auto" and terminal)
+    handler.setFormatter(TextFormatter(colours=terminal) if as_text else JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("dray").setLevel(level.upper())

@@ -1,0 +1,257 @@
+"""One attempt: from a claimed job to an Outcome. Never raises: whatever happens to a function is an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import traceback
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import msgspec
+
+from dray.app import Dray
+from dray.codec.signature import UndecodablePayload
+from dray.context import JobContext, Notes, current
+from dray.errors import Cancel, ConfigurationError, GiveUp, NotEncodable, Retry, Snooze, StaleClaim
+from dray.model.duration import aware, human, seconds
+from dray.model.job import Claimed
+from dray.model.outcome import Cancelled, ErrorRecord, Interrupted, Outcome, Raised, Returned, Snoozed
+from dray.task import Task
+from dray.worker.resources import Resources
+from dray.worker.transaction import run_in_transaction
+
+MAX_TRACEBACK = 32_768
+MAX_MESSAGE = 4_096
+
+# Contexts whose run is to end because the worker stops, not because of the job.
+INTERRUPT = "the worker stops"
+
+
+class Attempts:
+    """Runs jobs of one app, here or on an event loop."""
+
+    def __init__(self, app: Dray, resources: Resources, notes: Notes) -> None:
+        self.app = app
+        self.resources = resources
+        self._notes = notes
+        self._transactions: asyncio.Lock | None = None
+
+    def context(self, job: Claimed, task: Task[..., Any]) -> tuple[JobContext, float | None]:
+        """What the function will see, and its timeout in seconds."""
+        timeout = None
+        if job.options is not None or task.options.timeout is not msgspec.UNSET:
+            timeout = task.job_options(job.options).timeout
+        return JobContext(job, self._notes, self.app, None if timeout is None else time.time() + timeout), timeout
+
+    # -- plain functions, in a thread or a child process
+
+    def run(self, task: Task[..., Any], context: JobContext) -> Outcome:
+        """Call a plain function (a coroutine function is run to its end on a loop of its own)."""
+        token = current.set(context)
+        job = context.claimed
+        try:
+            args, kwargs = task.signature.decode(job.args)
+            for parameter, name in task.resources.items():
+                kwargs[parameter] = self.resources.get(name)
+            with self._around(context) as around:
+                if task.transactional:
+                    outcome = run_in_transaction(self.app, task, job, args, kwargs)
+                else:
+                    value = task.func(*args, **kwargs)
+                    if task.is_async:
+                        value = asyncio.run(value)
+                    outcome = Returned(task.signature.encode_result(value) if value is not None else None)
+                outcome = self._fits(task, outcome)
+                around.outcome = outcome
+            return outcome
+        except BaseException as error:
+            return outcome_of(error, task, context)
+        finally:
+            context.ended = True
+            current.reset(token)
+
+    # -- coroutine functions, on the worker's loop
+
+    async def arun(self, task: Task[..., Any], context: JobContext, timeout: float | None) -> Outcome:
+        """Await a coroutine function; to be called in an asyncio task of its own."""
+        current.set(context)
+        job = context.claimed
+        limit: asyncio.Timeout | None = None
+        try:
+            args, kwargs = task.signature.decode(job.args)
+            for parameter, name in task.resources.items():
+                kwargs[parameter] = await self.resources.aget(name)
+            if timeout is None and not self.app.middleware and not task.transactional:
+                value = await task.func(*args, **kwargs)
+                return self._fits(task, Returned(task.signature.encode_result(value) if value is not None else None))
+            async with asyncio.timeout(timeout) as limit:
+                with self._around(context) as around:
+                    if task.transactional:
+                        outcome: Outcome = await self._arun_in_transaction(task, job, args, kwargs)
+                    else:
+                        value = await task.func(*args, **kwargs)
+                        outcome = Returned(task.signature.encode_result(value) if value is not None else None)
+                    outcome = self._fits(task, outcome)
+                    around.outcome = outcome
+            return outcome
+        except BaseException as error:
+            if limit is not None and limit.expired() and isinstance(error, TimeoutError):
+                return timed_out(task, timeout or 0.0, error)
+            return outcome_of(error, task, context)
+        finally:
+            context.ended = True
+
+    async def _arun_in_transaction(
+        self, task: Task[..., Any], job: Claimed, args: list[Any], kwargs: Mapping[str, Any]
+    ) -> Outcome:
+        from dray.worker.transaction import arun_in_transaction
+
+        # SQLite has one writer: a second transactional coroutine must wait here, not in the database, where it would stop the
+        # event loop on which the first one is to go on.
+        if self._transactions is None:
+            self._transactions = asyncio.Lock()
+        async with self._transactions:
+            return await arun_in_transaction(self.app, task, job, args, kwargs)
+
+    def _fits(self, task: Task[..., Any], outcome: Outcome) -> Outcome:
+        if isinstance(outcome, Returned) and outcome.result is not None and len(outcome.result) > self.app.size_limit:
+            raise NotEncodable(
+                f"The result of {task.name} takes {len(outcome.result):,} bytes, the limit is {self.app.size_limit:,}; keep large data "
+                "in a file or a table and return its name or id, or raise Dray(size_limit=…)."
+            )
+        return outcome
+
+    def _around(self, context: JobContext) -> contextlib.AbstractContextManager[Around]:
+        return Around(self.app.middleware, context) if self.app.middleware else _NOTHING_AROUND
+
+
+class Around:
+    """The middleware of one run: each generator runs to its yield before the function, outermost first, and is sent the outcome
+    after it, innermost first."""
+
+    def __init__(self, makers: Any, context: JobContext) -> None:
+        self._makers = makers
+        self._context = context
+        self._open: list[Generator[None, Outcome, None]] = []
+        self.outcome: Outcome | None = None
+
+    def __enter__(self) -> Around:
+        try:
+            for maker in self._makers:
+                generator = maker(self._context)
+                next(generator)
+                self._open.append(generator)
+        except StopIteration:
+            name = getattr(maker, "__qualname__", repr(maker))
+            raise ConfigurationError(f"The middleware {name} did not yield; write `outcome = yield` where the job is to run.") from None
+        except BaseException:
+            self._unwind(None)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        outcome = self.outcome
+        if error is not None:
+            outcome = outcome_of(error, None, self._context)
+        self._unwind(outcome)
+
+    def _unwind(self, outcome: Outcome | None) -> None:
+        for generator in reversed(self._open):
+            if outcome is None:
+                generator.close()
+                continue
+            with contextlib.suppress(StopIteration):
+                generator.send(outcome)
+                generator.close()
+        self._open = []
+
+
+class _Nothing(contextlib.AbstractContextManager[Any]):
+    outcome: Outcome | None = None
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+_NOTHING_AROUND: Any = _Nothing()
+
+
+def outcome_of(error: BaseException, task: Task[..., Any] | None, context: JobContext) -> Outcome:
+    """What a run came to that ended with `error`."""
+    match error:
+        case Retry():
+            return Raised(record(error), delay=_retry_delay(error))
+        case Snooze():
+            return _checked(error, lambda: Snoozed(seconds(error.delay, "the delay of Snooze"), str(error)))
+        case GiveUp() | NotEncodable() | ConfigurationError():
+            return Raised(record(error), final=True)
+        case Cancel():
+            return Cancelled(str(error))
+        case asyncio.CancelledError() if context.cancelled:
+            if context.cancel_reason == INTERRUPT:
+                return Interrupted()
+            return Cancelled(context.cancel_reason or "")
+        case StaleClaim():
+            return Raised(record(error))
+        case UndecodablePayload():
+            # Another version of the code may be able to read it: it is retried as any error is, and counted.
+            return Raised(record(error))
+        case _:
+            final = task is not None and not task.policy.may_retry(error)
+            return Raised(record(error), final=final)
+
+
+def _retry_delay(error: Retry) -> float | None:
+    with contextlib.suppress(ConfigurationError):
+        if error.at is not None:
+            return max(0.0, aware(error.at, "the time of Retry").timestamp() - time.time())
+        if error.delay is not None:
+            return seconds(error.delay, "the delay of Retry")
+    return None
+
+
+def _checked(error: BaseException, make: Any) -> Outcome:
+    try:
+        return make()  # type: ignore[no-any-return]
+    except ConfigurationError as wrong:
+        return Raised(record(wrong))
+
+
+def timed_out(task: Task[..., Any], timeout: float, error: BaseException | None = None) -> Raised:
+    """The outcome of a run that took too long."""
+    told = ErrorRecord("TimeoutError", f"{task.name} did not end within its timeout of {human(timeout)}", None if error is None else trace(error))
+    return Raised(told, final=not task.policy.may_retry(TimeoutError()))
+
+
+def record(error: BaseException) -> ErrorRecord:
+    """An error as text that can be kept."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ in ("builtins", "dray.errors") else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception as worse:
+        message = f"<its text cannot be made: {type(worse).__name__}>"
+    return ErrorRecord(name, clean(message, MAX_MESSAGE), trace(error))
+
+
+def trace(error: BaseException) -> str:
+    """The traceback, without the frames of Dray above the user's function; the end of it if it is very long."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith("dray.") and frames.tb_next is not None:
+        frames = frames.tb_next
+    try:
+        text = "".join(traceback.format_exception(type(error), error, frames))
+    except Exception as worse:
+        text = f"<the traceback cannot be made: {type(worse).__name__}>"
+    return clean(text if len(text) <= MAX_TRACEBACK else "…" + text[-MAX_TRACEBACK:], MAX_TRACEBACK + 1)
+
+
+def clean(text: str, limit: int) -> str:
+    """Text that can be kept as UTF-8, cut at `limit` characters."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= limit else text[:limit] + "…"

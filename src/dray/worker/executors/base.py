@@ -1,0 +1,81 @@
+"""What the corridor asks of an executor, and what it tells it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from dray.context import JobContext
+from dray.model.job import Claimed
+from dray.model.outcome import Outcome
+from dray.task import Task
+
+START_WITHIN = 0.02  # seconds: no more is claimed ahead than will start within this time
+MAX_AHEAD = 500
+
+
+class Corridor(Protocol):
+    """Where an executor gets a job's task from, and where it brings the outcome to. Called from any thread."""
+
+    def task(self, job: Claimed) -> Task[..., Any] | None: ...
+    def started(self, job: Claimed) -> int: ...
+    def ended(self, job: Claimed, place: int, outcome: Outcome, task: Task[..., Any] | None) -> None: ...
+    def give_back(self, jobs: list[Claimed]) -> None: ...
+
+
+class Executor(Protocol):
+    """Runs jobs in one kind of slot."""
+
+    slots: int
+
+    def start(self) -> None: ...
+    def give(self, jobs: list[Claimed]) -> None: ...
+    def room(self) -> int: ...
+    def busy(self) -> int: ...
+    def cancel(self, seq: int, claim: int, reason: str) -> None: ...
+    def take_back(self) -> list[Claimed]: ...
+    def interrupt(self) -> None: ...
+    def stop(self) -> None: ...
+    def running(self) -> list[Claimed]: ...
+
+
+class Pace:
+    """How long jobs take, and so how many to claim ahead: never more than will start within 20 ms, so that long jobs are not
+    hoarded while other workers idle, and short ones do not wait for the next claim."""
+
+    __slots__ = ("_mean",)
+
+    def __init__(self) -> None:
+        self._mean = 1.0  # seconds; a worker begins cautiously
+
+    def saw(self, seconds: float) -> None:
+        """A job took so long; the mean of about the last eight."""
+        self._mean += (seconds - self._mean) * 0.125
+
+    def ahead(self, slots: int) -> int:
+        """How many jobs more than there are slots."""
+        return min(MAX_AHEAD, int(slots * START_WITHIN / max(self._mean, 1e-6)))
+
+
+class Running:
+    """The contexts of what runs, so that a cancel finds them."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[int, int], JobContext] = {}
+
+    def add(self, context: JobContext) -> None:
+        """It starts."""
+        job = context.claimed
+        self._contexts[job.seq, job.claim] = context
+
+    def remove(self, context: JobContext) -> None:
+        """It is over."""
+        job = context.claimed
+        self._contexts.pop((job.seq, job.claim), None)
+
+    def find(self, seq: int, claim: int) -> JobContext | None:
+        """The context of a run, if it is here."""
+        return self._contexts.get((seq, claim))
+
+    def all(self) -> list[JobContext]:
+        """All of them."""
+        return list(self._contexts.values())

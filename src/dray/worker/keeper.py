@@ -1,0 +1,37 @@
+"""Keeps the leases of nodes: by the supervisor for its children, or by an embedded worker for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from dray.observe.log import get_logger
+from dray.service import Service
+from dray.store.protocol import Store
+from dray.store.values import CancelOrder
+
+log = get_logger("keeper")
+
+RENEW = 5.0  # seconds; a lease is good for 15
+
+
+class Keeper:
+    """Renews every 5 seconds. `nodes` tells which nodes live, with the seconds since each last looked for jobs with success;
+    `order` takes the orders that come back."""
+
+    def __init__(self, store: Store, nodes: Callable[[], Mapping[int, float]], order: Callable[[int, CancelOrder], None]) -> None:
+        self._store = store
+        self._nodes = nodes
+        self._order = order
+        self.service = Service("keeper", RENEW, self.renew)
+
+    def renew(self) -> None:
+        """Renew once, now."""
+        nodes = self._nodes()
+        if not nodes:
+            return
+        answer = self._store.run(self._store.plans.extend, nodes)
+        for node in answer.expelled:
+            log.warning("the lease of worker %d had run out before it was renewed", node)
+        for node, orders in answer.cancels.items():
+            for order in orders:
+                self._order(node, order)
