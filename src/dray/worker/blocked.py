@@ -6,8 +6,9 @@ import asyncio
 import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
-from dray.context import current
 from dray.model.duration import human
 from dray.observe.log import get_logger
 
@@ -20,8 +21,11 @@ PATIENCE = 1.0  # seconds without one before it is said
 class LoopWatch:
     """Looks from a thread at whether the loop still turns."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, describe: Callable[[asyncio.Task[Any]], str | None], *, patience: float = PATIENCE
+    ) -> None:
         self._loop = loop
+        self._describe = describe
         self._patience = patience
         self._beat = time.monotonic()
         self._thread_id = 0
@@ -84,8 +88,5 @@ class LoopWatch:
             task = None
         if task is None:
             return where
-        context = task.get_context().run(current.get) if hasattr(task, "get_context") else None
-        name = task.get_name()
-        job = f"job {context.id} of {context.task}" if context is not None else name
-        return f"{job} at {where}"
+        return f"{self._describe(task) or task.get_name()} at {where}"
 

@@ -62,7 +62,7 @@ class EmbeddedWorker:
             lambda _, order: node.cancel(order.seq, order.claim, order.reason),
         )
         self._maintenance = Maintenance(node.store, node.name, self._listeners)
-        self._watch = LoopWatch(loop)
+        self._watch = LoopWatch(loop, node.describe)
         await node.start()
         self._keeper.service.start()
         self._maintenance.start()

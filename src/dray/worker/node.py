@@ -62,8 +62,9 @@ class Node:
         self.completer = Completer(self._listener.wake)
         self.runner = Runner(app, self.completer, board, listeners)
         attempts = Attempts(app, self.resources, self.completer)
+        self._coroutines = AsyncExecutor(settings.concurrency, loop, attempts, self.runner)
         executors: dict[Kind, Executor] = {
-            Kind.ASYNC: AsyncExecutor(settings.concurrency, loop, attempts, self.runner),
+            Kind.ASYNC: self._coroutines,
             Kind.THREAD: ThreadExecutor(settings.concurrency, attempts, self.runner),
         }
         if self.store.shared:
@@ -149,6 +150,11 @@ class Node:
         """Cancel a job that is here."""
         for executor in self.executors.values():
             executor.cancel(seq, claim, reason)
+
+    def describe(self, task: asyncio.Task[Any]) -> str | None:
+        """Which job an asyncio task runs, for people; None if it runs none."""
+        context = self._coroutines.find(task)
+        return None if context is None else f"job {context.id} of {context.task}"
 
     # --
 

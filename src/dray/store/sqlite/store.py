@@ -65,6 +65,19 @@ class SqliteStore:
         """`run` for coroutines."""
         return await self.session.arun(verb, *args)
 
+    def held_up(self) -> bool:
+        """Whether somebody keeps the file from being written for longer than a second."""
+        if self.path is None:
+            return False
+        gate = Gate(self.path.with_name(self.path.name + "-gate"))
+        try:
+            if not gate.take(1.0):
+                return True
+            gate.give()
+            return False
+        finally:
+            gate.close()
+
     def pulse(self) -> int:
         """A number that is another one after somebody else's commit; cheap, takes no lock."""
         return self.session.pulse()

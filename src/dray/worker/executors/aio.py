@@ -52,6 +52,10 @@ class AsyncExecutor:
         """The jobs that run."""
         return [context.claimed for _, context in list(self._tasks.values())]
 
+    def find(self, task: asyncio.Task[object]) -> JobContext | None:
+        """The job that an asyncio task runs, if it runs one."""
+        return next((context for running, context in list(self._tasks.values()) if running is task), None)
+
     def cancel(self, seq: int, claim: int, reason: str) -> None:
         """Cancel a job, whether it runs or still waits here."""
         self.loop.call_soon_threadsafe(self._cancel, seq, claim, reason)

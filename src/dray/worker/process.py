@@ -1,0 +1,165 @@
+"""The worker process: imports the user's code and runs jobs, under a supervisor that keeps its lease.
+
+Started as `python -m dray.worker.process LINE_FD BOARD_FD`. It dies without harm at any moment; when its supervisor dies it
+takes no more jobs, finishes what it has, keeping its lease itself, and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+import msgspec
+
+from dray.app import Dray
+from dray.errors import DrayError
+from dray.observe.log import get_logger, set_up
+from dray.target import load_app
+from dray.worker.blocked import LoopWatch
+from dray.worker.board import Board
+from dray.worker.keeper import Keeper
+from dray.worker.line import Line
+from dray.worker.node import Node
+from dray.worker.process_codes import CANNOT_START
+from dray.worker.settings import WorkerSettings
+
+log = get_logger("worker")
+
+PULSE = 1.0  # seconds between reports to the supervisor
+SWITCH = 0.001  # seconds: how long a thread waits for the interpreter while another computes; 5 ms is Python's default
+
+
+class WorkerProcess:
+    """One worker process."""
+
+    def __init__(self, app: Dray, settings: WorkerSettings, line: Line, board: Board) -> None:
+        self.app = app
+        self.settings = settings
+        self.line = line
+        self.board = board
+        self.node: Node | None = None
+        self._stop: asyncio.Event | None = None
+        self._orphan = False
+        self._ended = threading.Event()
+
+    async def run(self) -> None:
+        """Work until told to stop."""
+        loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        node = Node(self.app, self.settings, loop, board=self.board, supervisor=os.getppid(), wait_for_threads=False)
+        self.node = node
+        self.line.say(hello=node.store.url, node=node.id)
+        watch = LoopWatch(loop, node.describe)
+        threading.Thread(target=self._report, name="dray-pulse", daemon=True).start()
+        threading.Thread(target=self._listen, args=(loop,), name="dray-line", daemon=True).start()
+        try:
+            await node.start()
+        except Exception:
+            log.exception("a start hook raised, or the schedules could not be stored; the worker cannot start")
+            raise SystemExit(CANNOT_START) from None
+        watch.start()
+        self.line.say(started=True)
+        log.info(
+            "worker %d is ready: process %d, queues %s, %d tasks", node.id, os.getpid(), node.queues.describe(), len(self.app.tasks)
+        )
+        await self._stop.wait()
+        keeper = None
+        if self._orphan:
+            log.warning("the supervisor is gone; this worker finishes what it has and ends")
+            keeper = Keeper(
+                node.store, lambda: {node.id: 0.0}, lambda _, order: node.cancel(order.seq, order.claim, order.reason)
+            )
+            keeper.service.start()
+        log.info("worker %d stops, %d jobs are running", node.id, node.running())
+        await node.stop(self.settings.grace)
+        if keeper is not None:
+            keeper.service.stop()
+        watch.stop()
+        self._ended.set()
+        self.line.say(left=True)
+
+    def _report(self) -> None:
+        node = self.node
+        assert node is not None
+        while not self._ended.wait(PULSE):
+            room = any(executor.room() > 0 for executor in node.executors.values())
+            age = time.monotonic() - node.pump.last_look if room and node.pump.claiming else 0.0
+            self.line.say(pulse=round(age, 3), node=node.id, busy=node.running())
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        node = self.node
+        assert node is not None
+        while (messages := self.line.hear()) is not None:
+            for message in messages:
+                if "cancel" in message:
+                    node.cancel(*message["cancel"])
+        if not self._ended.is_set() and self._stop is not None:
+            self._orphan = True
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._stop.set)
+
+
+def main(line_fd: int, board_fd: int) -> int:
+    """The process's life; the exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+    faulthandler.enable()
+    line = Line(socket.socket(fileno=line_fd))
+    first = line.hear()
+    if not first:
+        return 0
+    settings = msgspec.convert(first[0]["settings"], WorkerSettings)
+    set_up(settings.log_level, settings.log_format)
+    with contextlib.suppress(AttributeError):
+        signal.signal(signal.SIGUSR2, lambda *_: faulthandler.dump_traceback(all_threads=True))
+    try:
+        app = load_app(settings.target)
+        if settings.url is not None:
+            app.configure(url=settings.url)
+        _ = app.store
+    except DrayError as error:
+        line.say(cannot=str(error))
+        return CANNOT_START
+    sys.setswitchinterval(SWITCH)
+    gc.collect()
+    gc.freeze()  # what is loaded now stays; the collector need not look at it again
+    worker = WorkerProcess(app, settings, line, Board(board_fd))
+    runner_options: dict[str, Any] = {"loop_factory": loop_factory(settings.loop)}
+    with asyncio.Runner(**runner_options) as runner:
+        runner.run(worker.run())
+    return 0
+
+
+def loop_factory(choice: str) -> Any:
+    """uvloop's where it is installed and not refused; None is asyncio's own."""
+    if choice == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        if choice == "uvloop":
+            log.warning("uvloop is not installed; asyncio's own loop is used. Install dray[uvloop].")
+        return None
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    try:
+        status = main(int(sys.argv[1]), int(sys.argv[2]))
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        log.exception("the worker process ends because of an unexpected error")
+        status = 1
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(status)  # functions in threads that would not end must not keep the process
