@@ -125,7 +125,7 @@ class Dray:
     # -- tasks
 
     @overload
-    def task(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    def task(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]
     @overload
     def task(self, func: Callable[P, R], /) -> SyncTask[P, R]: ...
     @overload
@@ -219,8 +219,8 @@ class Dray:
         """Raises PayloadTooLarge."""
         if len(payload) > self.size_limit:
             raise PayloadTooLarge(
-                f"The arguments of {task} take {len(payload):,} bytes, the limit is {self.size_limit:,}; keep large data in a file or "
-                "a table and pass its name or id, or raise Dray(size_limit=…)."
+                f"The arguments of {task} take {len(payload):,} bytes, the limit is {self.size_limit:,}; keep large data in a file "
+                "or a table and pass its name or id, or raise Dray(size_limit=…)."
             )
 
     def handle(self, job: NewJob, signature: Signature) -> JobHandle[Any]:
@@ -331,7 +331,7 @@ class TaskMaker:
         self._options = options
 
     @overload
-    def __call__(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    def __call__(self, func: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(self, func: Callable[P, R], /) -> SyncTask[P, R]: ...
     def __call__(self, func: Callable[..., Any], /) -> Any:

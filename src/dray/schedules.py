@@ -90,7 +90,7 @@ class Schedules:
         _known(name, await self._arun("resume_schedule", name))
 
     def remove(self, name: str) -> None:
-        """Forget it; jobs that it fired stay. One that the code declares comes back with the next worker. Raises UnknownSchedule."""
+        """Forget it; jobs that it fired stay. What the code declares comes back with the next worker. Raises UnknownSchedule."""
         _known(name, self._run("remove_schedule", name))
 
     async def aremove(self, name: str) -> None:

@@ -15,7 +15,7 @@ from dray.app import Dray
 from dray.errors import ConfigurationError, WorkerError
 
 OURS = Path(__file__).resolve().parent
-EXAMPLE = "a TARGET is `module`, `module:app` or `file.py`"
+EXAMPLE = "TARGET is `module`, `module:app` or `file.py`"
 
 
 def load_app(target: str) -> Dray:
@@ -66,7 +66,7 @@ def _same(file: str | None, path: Path) -> bool:
 
 def _from_name(name: str) -> ModuleType:
     if "/" in name or "\\" in name:
-        raise ConfigurationError(f"{name!r} is not the name of a module; did you mean '{name}.py'? {EXAMPLE.capitalize()}.")
+        raise ConfigurationError(f"{name!r} is not the name of a module; did you mean '{name}.py'? {EXAMPLE}.")
     try:
         return _imported(name)
     except ModuleNotFoundError as error:

@@ -99,7 +99,7 @@ class Task(Generic[P, R]):
         )
         self.plain = self._plain()
         self.rules = self._rules()
-        functools.update_wrapper(self, func, updated=())
+        functools.update_wrapper(self, func, updated=())  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"
@@ -162,7 +162,7 @@ class Task(Generic[P, R]):
 
     def executor_for(self, options: Options) -> Executor:
         """Async functions run on the loop, others in a thread; with a timeout in a process, because only that can be ended."""
-        chosen = or_else(options.executor, or_else(self.options.executor, None))
+        chosen: Executor | None = or_else(options.executor, or_else(self.options.executor, None))
         if chosen is None:
             timed = options.timeout is not UNSET or self.options.timeout is not UNSET
             return Executor.ASYNC if self.is_async else Executor.PROCESS if timed else Executor.THREAD
@@ -195,9 +195,13 @@ class Task(Generic[P, R]):
     def _plain(self) -> Plain:
         options = self.options
         if not self.is_async and options.executor is Executor.ASYNC:
-            raise ConfigurationError(f'task {self.name} is no `async def`: executor="async" would block the event loop; leave it out.')
+            raise ConfigurationError(
+                f'task {self.name} is no `async def`: executor="async" would block the event loop; leave it out.'
+            )
         if self.is_async and options.executor is Executor.THREAD:
-            raise ConfigurationError(f'task {self.name} is an `async def`: executor="thread" is for plain functions; leave it out.')
+            raise ConfigurationError(
+                f'task {self.name} is an `async def`: executor="thread" is for plain functions; leave it out.'
+            )
         return Plain(
             queue=or_else(options.queue, DEFAULT_QUEUE),
             executor=self.executor_for(NO_OPTIONS),

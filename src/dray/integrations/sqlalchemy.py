@@ -116,22 +116,21 @@ def _driver(connection: Connection) -> Any:
     )
 
 
-class AdaptedConnection(sqlite3.Connection):
+class AdaptedConnection:
     """Makes the blocking cursors of SQLAlchemy's aiosqlite adapter look like a `sqlite3.Connection`."""
 
-    def __new__(cls, adapted: Any) -> AdaptedConnection:
-        return super().__new__(cls, ":memory:")
+    speaks_sqlite = True  # asked for by the store
 
     def __init__(self, adapted: Any) -> None:
         self._adapted = adapted
 
-    def execute(self, sql: str, parameters: Any = ()) -> Any:  # type: ignore[override]
+    def execute(self, sql: str, parameters: Any = ()) -> Any:
         """As sqlite3's."""
         cursor = self._adapted.cursor()
         cursor.execute(sql, parameters)
         return cursor
 
-    def executemany(self, sql: str, parameters: Any) -> Any:  # type: ignore[override]
+    def executemany(self, sql: str, parameters: Any) -> Any:
         """As sqlite3's."""
         cursor = self._adapted.cursor()
         cursor.executemany(sql, list(parameters))
@@ -158,8 +157,8 @@ def over_connection(driver: sqlite3.Connection) -> Iterator[tuple[Connection, Se
             )
 
     # The dialect is this engine's own: nobody else is affected.
-    engine.dialect.do_commit = refuse  # type: ignore[method-assign]
-    engine.dialect.do_rollback = refuse  # type: ignore[method-assign]
+    engine.dialect.do_commit = refuse  # type: ignore[method-assign, assignment]
+    engine.dialect.do_rollback = refuse  # type: ignore[method-assign, assignment]
     connection = engine.connect()
     connection.begin()
     session = Session(bind=connection, join_transaction_mode="create_savepoint")

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 FIELDS = ("job", "task", "queue", "attempt", "node", "outcome", "seconds")
 
@@ -19,7 +19,7 @@ def get_logger(trade: str) -> logging.Logger:
 class TextFormatter(logging.Formatter):
     """`12:34:56.789 info  message`, in colours on a terminal."""
 
-    COLOURS = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+    COLOURS: ClassVar[dict[str, str]] = {"DEBUG": "2", "INFO": "36", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
     def __init__(self, *, colours: bool) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ A bell is only a hint. Where FIFOs do not exist (Windows, some network file syst
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import select
@@ -18,6 +19,16 @@ from pathlib import Path
 
 KINDS = ("work", "done", "orders")
 _numbers = itertools.count(1)
+_names: dict[int, str] = {}
+
+
+def own_name() -> str:
+    """This process in the names of its FIFOs. Its number alone would not do: in two containers on one folder both may have the
+    same; and a child has another one than the process that it was forked from."""
+    pid = os.getpid()
+    if pid not in _names:
+        _names[pid] = f"{pid}-{os.urandom(4).hex()}-"
+    return _names[pid]
 
 
 class Listener:
@@ -39,12 +50,10 @@ class Listener:
         bell.join(self)
 
     def _open_fifo(self, folder: Path) -> None:
-        tail = f"{os.getpid()}-{next(_numbers)}"
+        tail = f"{own_name()}{next(_numbers)}"
         self._shown = folder / ("+".join(self.kinds) + "." + tail)
         self._hidden = folder / ("." + tail)
         try:
-            with contextlib.suppress(FileNotFoundError):  # left by a process that had our number before us
-                self._hidden.unlink()
             os.mkfifo(self._hidden)
             # Opened for reading and writing, so that it never reports an end when the last writer goes.
             self._fifo = os.open(self._hidden, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -146,7 +155,7 @@ class Bell:
             names = os.listdir(self.folder)
         except OSError:
             return
-        own = f"{os.getpid()}-"
+        own = own_name()
         for name in names:
             heads, _, tail = name.partition(".")
             if heads and not tail.startswith(own) and not kinds.isdisjoint(heads.split("+")):
@@ -155,11 +164,10 @@ class Bell:
     def _ring_fifo(self, path: Path) -> None:
         try:
             fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        except OSError:  # ENXIO: nobody reads it, its owner is dead
-            with contextlib.suppress(OSError):
-                path.unlink()
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nobody reads it: its owner is dead
+                with contextlib.suppress(OSError):
+                    path.unlink()
             return
         try:
             with contextlib.suppress(OSError):  # full: it has been rung often enough

@@ -31,8 +31,8 @@ def open_store(url: str, *, migrate: bool = True, clock: Clock | None = None) ->
         raise ConfigurationError(f"{redacted(url)!r} is not the URL of a store; use {FORMS}.")
     if parts.netloc:
         raise ConfigurationError(
-            f"{redacted(url)!r} has one slash too few: {parts.netloc!r} would be a host. Write sqlite:///{parts.netloc}{parts.path} "
-            "for a file in this folder."
+            f"{redacted(url)!r} has one slash too few: {parts.netloc!r} would be a host. Write "
+            f"sqlite:///{parts.netloc}{parts.path} for a file in this folder."
         )
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     synchronous = options.pop("synchronous", "full").lower()

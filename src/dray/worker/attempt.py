@@ -118,8 +118,8 @@ class Attempts:
     def _fits(self, task: Task[..., Any], outcome: Outcome) -> Outcome:
         if isinstance(outcome, Returned) and outcome.result is not None and len(outcome.result) > self.app.size_limit:
             raise NotEncodable(
-                f"The result of {task.name} takes {len(outcome.result):,} bytes, the limit is {self.app.size_limit:,}; keep large data "
-                "in a file or a table and return its name or id, or raise Dray(size_limit=…)."
+                f"The result of {task.name} takes {len(outcome.result):,} bytes, the limit is {self.app.size_limit:,}; keep large "
+                "data in a file or a table and return its name or id, or raise Dray(size_limit=…)."
             )
         return outcome
 
@@ -145,7 +145,9 @@ class Around:
                 self._open.append(generator)
         except StopIteration:
             name = getattr(maker, "__qualname__", repr(maker))
-            raise ConfigurationError(f"The middleware {name} did not yield; write `outcome = yield` where the job is to run.") from None
+            raise ConfigurationError(
+                f"The middleware {name} did not yield; write `outcome = yield` where the job is to run."
+            ) from None
         except BaseException:
             self._unwind(None)
             raise
@@ -224,7 +226,8 @@ def _checked(error: BaseException, make: Any) -> Outcome:
 
 def timed_out(task: Task[..., Any], timeout: float, error: BaseException | None = None) -> Raised:
     """The outcome of a run that took too long."""
-    told = ErrorRecord("TimeoutError", f"{task.name} did not end within its timeout of {human(timeout)}", None if error is None else trace(error))
+    text = f"{task.name} did not end within its timeout of {human(timeout)}"
+    told = ErrorRecord("TimeoutError", text, None if error is None else trace(error))
     return Raised(told, final=not task.policy.may_retry(TimeoutError()))
 
 

@@ -109,7 +109,7 @@ class EmbeddedWorker:
         ours = threading.current_thread() is threading.main_thread()
         old: dict[int, Any] = {}
         if ours:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (int(signal.SIGTERM), int(signal.SIGINT)):
                 old[number] = signal.signal(number, lambda *_: stop.set())
         try:
             with self:

@@ -134,7 +134,7 @@ class Pump:
 
     def _caught(self, want: Want | None, catch: Catch) -> bool:
         if catch.expelled:
-            log.error("worker %d: the store has given this worker up, because its lease was not renewed in time; entering anew", self.node)
+            log.error("worker %d: its lease was not renewed in time, and its jobs were given to others; entering anew", self.node)
             self._expelled()
             self.node = self._enter()
             return True
@@ -183,14 +183,15 @@ class Pump:
                 if (notes := self._completer.notes_due_in()) is not None:
                     times.append(notes)
                 if listener.wait(max(0.0, min(times))):
-                    return self._orders()
+                    self._orders()
+                    return
                 now = time.monotonic()
                 if now >= look_at or notes == 0.0 or (self._next_due is not None and now >= self._next_due):
-                    return None
+                    return
                 if (seen := store.pulse()) != pulse:
                     pulse = seen
                     if self._look():
-                        return None
+                        return
         finally:
             listener.hide()
 

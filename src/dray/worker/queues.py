@@ -33,7 +33,7 @@ class QueueOrder:
 
 
 def parse_queues(text: str | None) -> QueueOrder:
-    """`"mail:3,default:1"` is weighted, `"mail,default"` strict (the first is served first), None all. Raises ConfigurationError."""
+    """`"mail:3,default:1"` is weighted, `"mail,default"` strict (served in this order), None all. Raises ConfigurationError."""
     if text is None or text.strip() in ("", "*"):
         return QueueOrder(None)
     weights: dict[str, int] = {}
@@ -41,12 +41,16 @@ def parse_queues(text: str | None) -> QueueOrder:
     for part in text.split(","):
         name, colon, weight = part.strip().partition(":")
         if not name:
-            raise ConfigurationError(f"--queues {text!r}: there is an empty name; write mail:3,default:1 (by weight) or mail,default (strict).")
+            raise ConfigurationError(
+                f"--queues {text!r}: there is an empty name; write mail:3,default:1 (by weight) or mail,default (strict)."
+            )
         if name in weights:
             raise ConfigurationError(f"--queues {text!r}: {name!r} is there twice; name it once.")
         if colon:
             weighted = True
             if not weight.isdigit() or int(weight) < 1:
-                raise ConfigurationError(f"--queues {text!r}: the weight of {name!r} is {weight!r}; use a whole number of at least 1.")
+                raise ConfigurationError(
+                    f"--queues {text!r}: the weight of {name!r} is {weight!r}; use a whole number of at least 1."
+                )
         weights[name] = int(weight) if colon else 1
     return QueueOrder(weights, strict=not weighted)

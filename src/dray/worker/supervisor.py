@@ -36,6 +36,7 @@ DEAF_AFTER = 60.0  # seconds without a successful look for jobs, with room for s
 STOPPED_FOR = 15.0  # seconds that a child may be stopped (SIGSTOP) before it is killed if it holds up the store
 STEADY_AFTER = 10.0  # seconds after which a child is taken to run well
 MAX_BACKOFF = 30.0
+ONE_WISH = 0.2  # seconds in which a second signal is the same wish: a shell sends Ctrl-C to all, and some parents pass it on
 
 
 class Child:
@@ -97,6 +98,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._stopping: float | None = None  # when it has to be over, by the steady clock
+        self._stop_heard = 0.0
         self._code = 0
         self._backoff = 0.0
         self._start_at: dict[int, float] = {}  # number of a child that is missing: when to start it
@@ -109,8 +111,8 @@ class Supervisor:
         os.set_blocking(write, False)
         os.set_blocking(read, False)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        for known in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
+            signal.signal(known, self._on_signal)
         self._selector.register(read, selectors.EVENT_READ, None)
         for number in range(self.settings.processes):
             self._spawn(number)
@@ -239,7 +241,7 @@ class Supervisor:
             log.warning("waiting for the code to change")
             self._start_at[child.number] = float("inf")
             return
-        if child.leaving or child.started and lived > STEADY_AFTER:
+        if child.leaving or (child.started and lived > STEADY_AFTER):
             self._backoff = 0.0
         # The first replacement comes at once: the jobs of the dead one wait for it.
         delay, self._backoff = self._backoff, min(MAX_BACKOFF, max(0.5, self._backoff * 2))
@@ -265,7 +267,10 @@ class Supervisor:
         now = time.monotonic()
         for child in self.children:
             if child.look_age > DEAF_AFTER and not child.leaving:
-                log.error("worker %s (process %d) lives but has not got through to the store for %s; restarting it", child.node, child.pid, human(child.look_age))
+                log.error(
+                    "worker %s (process %d) lives but has not got through to the store for %s; restarting it", child.node,
+                    child.pid, human(child.look_age),
+                )  # fmt: skip
                 child.leaving = True
                 child.signal(signal.SIGTERM)
             if not child.stopped():
@@ -288,13 +293,16 @@ class Supervisor:
 
     def _stop(self) -> None:
         if self._stopping is not None:
+            if time.monotonic() < self._stop_heard + ONE_WISH:
+                return
             log.warning("asked to stop again: ending at once")
             self._code = 1
             for child in self.children:
                 child.leaving = True
                 child.signal(signal.SIGKILL)
             return
-        self._stopping = time.monotonic() + self.settings.grace + 10.0
+        self._stop_heard = time.monotonic()
+        self._stopping = self._stop_heard + self.settings.grace + 10.0
         self._start_at.clear()
         if self.children:
             log.info("stopping: no more jobs are taken, what runs has %s to end", human(self.settings.grace))

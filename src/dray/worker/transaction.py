@@ -102,8 +102,8 @@ def _as_wanted(task: Task[..., Any], connection: sqlite3.Connection) -> Iterator
     found = wanted_connections(task)
     if not found:
         raise ConfigurationError(
-            f"The transactional task {task.name} has no parameter for its connection; annotate one with sqlite3.Connection, or with "
-            "Connection or Session of SQLAlchemy."
+            f"The transactional task {task.name} has no parameter for its connection; annotate one with sqlite3.Connection, or "
+            "with Connection or Session of SQLAlchemy."
         )
     kinds = set(found.values())
     if kinds == {"sqlite3"}:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dray.model.clock import SECOND
-from dray.model.job import KEEP_CANCELLED, Claimed, Executor, State
+from dray.model.job import KEEP_CANCELLED, Claimed, State
 from dray.model.lifecycle import Move
 from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady, reads
 from dray.store.sql.rows import (
@@ -45,27 +45,37 @@ class ClaimPlans:
         tally = Tally()
         due = yield from self._promote(now, tally)
         paused = {name for (name,) in (yield Query(say.paused))}
+        parked = yield from self._parked(want.tasks)
         queues = want.queues
         if queues is None:
-            names = [name for (name,) in (yield Query(say.lanes))]
+            names = sorted({name for (name,) in (yield Query(say.lanes))} | {queue for queue, _ in parked})
             turn = want.order % len(names) if names else 0
             queues = tuple(names[turn:] + names[:turn])
         got: list[Claimed] = []
         for executor, slots in want.slots.items():
             left = slots
             for queue in queues:
-                if left <= 0:
-                    break
                 if queue in paused:
                     continue
-                taken = yield from self._take(queue, executor, left, node, now, want.tasks, tally)
-                left -= len(taken)
-                got += taken
+                # Parked jobs first: they have waited longer, and a queue that is never empty must not keep them waiting for ever.
+                for hold in (*parked.get((queue, executor), ()), None):
+                    if left <= 0:
+                        break
+                    taken = yield from self._take(queue, executor, left, node, now, want.tasks, tally, hold)
+                    left -= len(taken)
+                    got += taken
         if any(want.slots.values()):
-            got += yield from self._take_parked(want, node, now, paused, tally)
             yield Query(say.node_claimed, {"now": now, "node": node})
         yield from tally.write(say.tally)
         return Catch(got, None if due is None else max(0.0, (due - now) / SECOND), now)
+
+    def _parked(self, tasks: frozenset[str]) -> Plan[dict[tuple[str, int], list[str]]]:
+        """Where jobs of `tasks` are parked that others did not know: the reasons by queue and executor."""
+        found: dict[tuple[str, int], list[str]] = {}
+        for hold, queue, executor in (yield Query(self.say.holds)):
+            if hold.startswith("task:") and hold[5:] in tasks:
+                found.setdefault((queue, executor), []).append(hold)
+        return found
 
     def _promote(self, now: int, tally: Tally) -> Plan[int | None]:
         """Make ready what has become due; the time of the next one."""
@@ -80,18 +90,20 @@ class ClaimPlans:
         return rows[0][0]  # type: ignore[no-any-return]
 
     def _take(
-        self, queue: str, executor: int, n: int, node: int, now: int, tasks: frozenset[str], tally: Tally
+        self, queue: str, executor: int, n: int, node: int, now: int, tasks: frozenset[str], tally: Tally, hold: str | None
     ) -> Plan[list[Claimed]]:
+        """Up to `n` jobs of a lane; of those that are parked under `hold`, if one is given."""
         kept: list[Claimed] = []
+        sentence = self.say.claim if hold is None else self.say.claim_parked
         while n > len(kept):
             rows: list[Row] = yield Query(
-                self.say.claim, {"node": node, "now": now, "queue": queue, "executor": executor, "n": n - len(kept)}
+                sentence, {"node": node, "now": now, "queue": queue, "executor": executor, "n": n - len(kept), "hold": hold}
             )
             if not rows:
                 break
             jobs = [claimed_from(row) for row in rows]
             jobs.sort(key=_turn)
-            good = yield from self._sort_out(jobs, tasks, now, tally, READY)
+            good = yield from self._sort_out(jobs, tasks, now, tally, READY if hold is None else PARKED)
             kept += good
             if len(good) == len(jobs):
                 break
@@ -116,32 +128,11 @@ class ClaimPlans:
                 )
                 yield Query(self.say.settle, settle_params(move, now))
                 tally.move(job.queue, came_from, CANCELLED)
+                yield Ring("done")
             elif job.task not in tasks:
                 yield Many(self.say.park, [(f"task:{job.task}", job.seq, job.claim)])
                 tally.move(job.queue, came_from, PARKED)
         return good
-
-    def _take_parked(self, want: Want, node: int, now: int, paused: set[str], tally: Tally) -> Plan[list[Claimed]]:
-        got: list[Claimed] = []
-        free = dict(want.slots)
-        for (hold,) in (yield Query(self.say.holds)):
-            if not hold.startswith("task:") or hold[5:] not in want.tasks:
-                continue
-            rows = yield Query(
-                self.say.claim_parked, {"node": node, "now": now, "hold": hold, "n": max(free.values(), default=0)}
-            )
-            jobs = sorted(map(claimed_from, rows), key=_turn)
-            fit = []
-            for job in jobs:
-                kind = Executor(job.executor)
-                served = (want.queues is None or job.queue in want.queues) and job.queue not in paused
-                if served and free.get(kind, 0) > 0:
-                    free[kind] -= 1
-                    fit.append(job)
-                else:
-                    yield Many(self.say.park, [(hold, job.seq, job.claim)])
-            got += yield from self._sort_out(fit, want.tasks, now, tally, PARKED)
-        return got
 
     @reads
     def waiting(self, want: Want) -> Plan[tuple[bool, float | None]]:
@@ -160,8 +151,9 @@ class ClaimPlans:
             for executor in want.slots if queue not in paused else ():
                 if (yield Query(self.say.ready_any, {"queue": queue, "executor": executor})):
                     return True, left
-        for (hold,) in (yield Query(self.say.holds)):
-            if hold.startswith("task:") and hold[5:] in want.tasks:
+        parked = yield from self._parked(want.tasks)
+        for queue, executor in parked:
+            if queue not in paused and executor in want.slots and (want.queues is None or queue in want.queues):
                 return True, left
         return False, left
 
@@ -180,7 +172,7 @@ class ClaimPlans:
                 for queue in {m.queue for m in plain}:
                     tally.move(queue, RUNNING, SUCCEEDED, sum(m.queue == queue for m in plain))
             else:
-                stale += yield from self._find_stale(plain, tally, SUCCEEDED, now)
+                stale += yield from self._find_stale(plain, written, tally, now)
         for move in moves:
             if move.state is State.SUCCEEDED:
                 continue
@@ -205,13 +197,18 @@ class ClaimPlans:
             yield Ring("work")
         return stale
 
-    def _find_stale(self, moves: Sequence[Move], tally: Tally, state: int, now: int) -> Plan[list[int]]:
-        """Fewer rows changed than there were moves: those that did are now final with this very time, claim and state."""
+    def _find_stale(self, moves: Sequence[Move], written: int, tally: Tally, now: int) -> Plan[list[int]]:
+        """Fewer rows changed than there were moves: those that did have now succeeded with this very claim and time."""
         stale: list[int] = []
+        seen: set[tuple[int, int]] = set()
         for move in moves:
-            rows: list[Row] = yield Query(self.say.settled_by, {"seq": move.seq, "claim": move.claim, "now": now})
+            key = (move.seq, move.claim)
+            rows: list[Row] = []
+            if written and key not in seen:
+                rows = yield Query(self.say.settled_by, {"seq": move.seq, "claim": move.claim, "now": now})
+            seen.add(key)
             if rows:
-                tally.move(move.queue, RUNNING, state)
+                tally.move(move.queue, RUNNING, SUCCEEDED)
             else:
                 stale.append(move.seq)
         return stale
@@ -265,8 +262,8 @@ def settle_params(move: Move, now: int) -> dict[str, Any]:
     return {
         "state": state, "due": due, "finished": now if final else None,
         "prune_after": now + int(move.keep * SECOND) if final else None, "result": move.result, "error": _encoded(move),
-        "prune_cancelled": now + int(KEEP_CANCELLED * SECOND), "now": now, "reason": move.reason, "back": 0 if move.counts else 1, "lost": 1 if move.lost else 0, "seq": move.seq,
-        "claim": move.claim,
+        "prune_cancelled": now + int(KEEP_CANCELLED * SECOND), "now": now, "reason": move.reason,
+        "back": 0 if move.counts else 1, "lost": 1 if move.lost else 0, "seq": move.seq, "claim": move.claim,
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dray.model.clock import SECOND
 from dray.model.job import NewJob
-from dray.store.plan import Many, Now, Plan, Ring
+from dray.store.plan import Many, Now, Plan, Query, Ring
 from dray.store.sql.rows import READY, SCHEDULED
 from dray.store.sql.sentences import Sentences
 
@@ -34,8 +34,12 @@ class EnqueuePlans:
             key = (job.queue, state)
             counts[key] = counts.get(key, 0) + 1
         written: int = yield Many(self.say.add, rows)
-        if written != len(rows):
-            return  # sent again: this very batch is there already, and counted
+        if not written:
+            return  # sent again: they are all there already, and counted
+        if written != len(rows):  # some of them are: count those that are new, which are the newest there are
+            counts = {}
+            for key in (yield Query(self.say.newest, {"n": written})):
+                counts[key] = counts.get(key, 0) + 1
         yield Many(self.say.tally, [(queue, state, n) for (queue, state), n in counts.items()])
         yield Ring("work")
 

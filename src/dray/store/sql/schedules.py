@@ -67,8 +67,11 @@ class SchedulePlans:
         if not found:
             return False
         row = ScheduleRow(*found[0])
+        if row.paused is None:  # what is due and not fired yet would be lost
+            return True
         upcoming = micros(parse_trigger(row.spec, row.tz).next_after(moment(now)))
         yield Query(self.say.schedule_pause, {"name": name, "paused": None, "next": upcoming, "last": now})
+        yield Ring("work")
         return True
 
     def remove_schedule(self, name: str) -> Plan[bool]:

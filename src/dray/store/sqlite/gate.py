@@ -51,9 +51,15 @@ class Gate:
 
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         threading.Thread(target=wait, name="dray-gate", daemon=True).start()
-        came.wait(timeout)
-        with lock:
-            gave_up = not came.is_set()
+        waited = False
+        try:
+            came.wait(timeout)
+            waited = True
+        finally:
+            with lock:
+                gave_up = not waited or not came.is_set()
+                if gave_up and came.is_set():  # Ctrl-C, and the lock had come: nobody would ever give it back
+                    os.close(fd)
         if gave_up:
             return False
         # The lock belongs to the descriptor that the thread opened: that is ours from now on.

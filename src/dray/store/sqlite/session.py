@@ -87,7 +87,7 @@ class SqliteSession:
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._tokens: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._tokens: queue.SimpleQueue[bool | Request] = queue.SimpleQueue()
         self._closed = False
         self._open()
 
@@ -145,9 +145,13 @@ class SqliteSession:
             return self._read(verb, args)
         request = Request(verb, args)
         self._pending.append(request)
-        with self._writing:
-            if not request.done:
-                self._serve()
+        try:
+            with self._writing:
+                if not request.done:
+                    self._serve()
+        except BaseException:  # Ctrl-C: nobody waits for it any more
+            request.done = True
+            raise
         if request.error is not None:
             raise request.error
         return request.answer  # type: ignore[no-any-return]
@@ -156,11 +160,12 @@ class SqliteSession:
         with self._writing if self.path is None else self._reading:
             self._check_open()
             with translated(self.where):
-                self._reader.execute("begin")
                 try:
+                    self._reader.execute("begin")
                     return drive(verb(*args), Edge(self._reader, self._clock).do)
                 finally:
-                    self._reader.execute("rollback")
+                    if self._reader.in_transaction:
+                        self._reader.execute("rollback")
 
     def pulse(self) -> int:
         """A number that is another one after a commit of another connection. Raises StoreError."""
@@ -178,10 +183,15 @@ class SqliteSession:
         if self._pid != os.getpid():
             self._after_fork()
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._pending.append(Request(verb, args, future))
+        request = Request(verb, args, future)
         if self._thread is None:
             self._start_thread()
-        self._tokens.put(True)
+        if getattr(verb, "reads", False):
+            self._tokens.put(request)
+        else:
+            self._pending.append(request)
+            self._tokens.put(True)
+        self._check_open()  # asked last: `close` ends the thread, but only after what was asked for before
         return await future
 
     def _start_thread(self) -> None:
@@ -192,36 +202,47 @@ class SqliteSession:
 
     def _serve_coroutines(self) -> None:
         tokens = self._tokens
-        while tokens.get():
-            if self._pending:
+        while token := tokens.get():
+            if isinstance(token, Request):
+                self._answer(token)
+            elif self._pending:
                 with self._writing:
                     self._serve()
+
+    def _answer(self, request: Request) -> None:
+        try:
+            finish(request, self._read(request.verb, request.args))
+        except Exception as error:
+            finish(request, error=error)
+        answer_futures([request])
 
     # -- group commit; everything below is called with `_writing` held
 
     def _serve(self) -> None:
-        """Carry out everything that is pending."""
-        while self._pending:
-            batch: list[Request] = []
-            while self._pending and len(batch) < AT_ONCE:
-                batch.append(self._pending.popleft())
+        """Carry out everything that is pending. A request stays there until it is done: should Ctrl-C end this in a blocking
+        caller's thread, then the next one goes on with what others have asked for."""
+        pending = self._pending
+        while True:
+            while pending and pending[0].done:
+                pending.popleft()
+            batch = [request for n in range(min(len(pending), AT_ONCE)) if not (request := pending[n]).done]
+            if not batch:
+                return
             try:
                 self._carry_out(batch)
-            except BaseException as error:
-                # Not an error of the store (those stay with their request) but, say, Ctrl-C in a blocking caller's thread.
-                for request in batch:
-                    if not request.done:
-                        finish(request, error=error if isinstance(error, Exception) else None)
+            except BaseException:
+                self._tokens.put(True)
                 raise
-            answer_futures(batch)
+            finally:
+                answer_futures(batch)
 
     def _carry_out(self, batch: list[Request]) -> None:
         try:
-            self._check_open()
             rings = self._transaction(batch)
         except Exception as error:
-            if len(batch) == 1:
-                finish(batch[0], error=error)
+            if len(batch) == 1 or isinstance(error, StoreBusy):  # each has waited for long enough
+                for request in batch:
+                    finish(request, error=error)
                 return
             # One of them spoilt it, and nothing is written: each for itself now, so that only that one fails.
             for request in batch:
@@ -233,39 +254,40 @@ class SqliteSession:
         self._announce(rings)
 
     def _transaction(self, batch: list[Request]) -> set[str]:
+        self._check_open()
+        edge = Edge(self._writer, self._clock)
+        answers: list[Any] = []
         with translated(self.where):
-            self._begin()
             try:
-                edge = Edge(self._writer, self._clock)
-                answers = [drive(request.verb(*request.args), edge.do) for request in batch]
+                self._begin()
+                for request in batch:
+                    answers.append(drive(request.verb(*request.args), edge.do))
                 self._writer.execute("commit")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._writer.execute("rollback")
+                finish_all(batch, answers)
+            except BaseException as error:
+                if self._writer.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._writer.execute("rollback")
+                elif len(answers) == len(batch) and not isinstance(error, Exception):
+                    finish_all(batch, answers)  # Ctrl-C came right after the commit
                 raise
             finally:
                 self._gate.give()
-        for request, answer in zip(batch, answers, strict=True):
-            finish(request, answer)
         return edge.rings
 
     def _begin(self) -> None:
         deadline = time.monotonic() + BUSY_AFTER
         if not self._gate.take(BUSY_AFTER):
             raise busy(self.where)
-        try:
-            while True:
-                try:
-                    self._writer.execute("begin immediate")
-                    return
-                except sqlite3.OperationalError as error:
-                    # Somebody outside Dray (the caller's own connection, a backup) has the file: SQLite itself waits only
-                    # for a while at a time.
-                    if not is_busy(error) or time.monotonic() > deadline:
-                        raise
-        except BaseException:
-            self._gate.give()
-            raise
+        while True:
+            try:
+                self._writer.execute("begin immediate")
+                return
+            except sqlite3.OperationalError as error:
+                # Somebody outside Dray (the caller's own connection, a backup) has the file: SQLite itself waits only for a
+                # while at a time.
+                if not is_busy(error) or time.monotonic() > deadline:
+                    raise
 
     def _announce(self, rings: set[str]) -> None:
         if rings:
@@ -321,13 +343,17 @@ def connect(path: Path | None, synchronous: str, *, reads_only: bool = False) ->
             ":memory:" if path is None else path, timeout=5.0, isolation_level=None, check_same_thread=False,
             cached_statements=256,
         )  # fmt: skip
-        if path is not None:
-            if not reads_only:
-                connection.execute("pragma journal_mode = wal")
-            connection.execute(f"pragma synchronous = {synchronous}")
-            connection.execute("pragma wal_autocheckpoint = 4000")
-        if reads_only:
-            connection.execute("pragma query_only = on")
+        try:
+            if path is not None:
+                if not reads_only:
+                    connection.execute("pragma journal_mode = wal")
+                connection.execute(f"pragma synchronous = {synchronous}")
+                connection.execute("pragma wal_autocheckpoint = 4000")
+            if reads_only:
+                connection.execute("pragma query_only = on")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 
@@ -336,11 +362,17 @@ def finish(request: Request, answer: Any = None, error: BaseException | None = N
     request.answer, request.error, request.done = answer, error, True
 
 
+def finish_all(batch: list[Request], answers: list[Any]) -> None:
+    """`finish` for each."""
+    for request, answer in zip(batch, answers, strict=True):
+        finish(request, answer)
+
+
 def answer_futures(batch: Iterable[Request]) -> None:
     """Tell the event loops that wait; one call for each loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Request]] = {}
     for request in batch:
-        if request.future is not None:
+        if request.done and request.future is not None:
             by_loop.setdefault(request.future.get_loop(), []).append(request)
     for loop, requests in by_loop.items():
         with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits any more

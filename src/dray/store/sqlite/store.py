@@ -88,7 +88,7 @@ class SqliteStore:
 
     def bound(self, connection: Any) -> BoundSession:
         """A session over the caller's `sqlite3` connection. Raises WrongDatabase or NotSupported."""
-        if not isinstance(connection, sqlite3.Connection):
+        if not isinstance(connection, sqlite3.Connection) and not getattr(connection, "speaks_sqlite", False):
             raise NotSupported(
                 f"bind() was given a {type(connection).__module__}.{type(connection).__qualname__}; a SQLite store takes a "
                 "sqlite3.Connection, or a SQLAlchemy Connection or Session over one."

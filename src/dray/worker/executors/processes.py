@@ -149,7 +149,13 @@ class ProcessExecutor:
 
     def interrupt(self) -> None:
         """Kill everything that runs, because the worker stops."""
-        self._call(lambda: [child.kill(Interrupted()) for child in self._children if child.queue])
+
+        def kill_all() -> None:
+            for child in self._children:
+                if child.queue:
+                    child.kill(Interrupted())
+
+        self._call(kill_all)
 
     def take_back(self) -> list[Claimed]:
         """Give back what has not started; the pool's thread does it."""

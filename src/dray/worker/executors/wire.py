@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -69,7 +69,7 @@ _from_child = msgspec.msgpack.Decoder(list[FromChild])
 _to_child = msgspec.msgpack.Decoder(list[ToChild])
 
 
-def frame(messages: list[ToChild] | list[FromChild]) -> bytes:
+def frame(messages: Sequence[ToChild] | Sequence[FromChild]) -> bytes:
     """Messages as bytes."""
     body = _encoder.encode(messages)
     return len(body).to_bytes(HEAD, "big") + body

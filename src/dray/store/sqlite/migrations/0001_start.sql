@@ -44,7 +44,7 @@ create unique index dray_job_id       on dray_job (id);
 create index        dray_job_ready    on dray_job (queue, executor, rank, due) where state = 1;
 create index        dray_job_due      on dray_job (due)                        where state = 0;
 create index        dray_job_running  on dray_job (node)                       where state = 2;
-create index        dray_job_parked   on dray_job (hold, rank, due)            where state = 8;
+create index        dray_job_parked   on dray_job (hold, queue, executor, rank, due) where state = 8;
 create index        dray_job_expires  on dray_job (expires)                    where expires is not null and state in (0, 1, 8);
 create index        dray_job_ended    on dray_job (state, finished)            where state in (6, 7);
 create index        dray_job_prune    on dray_job (prune_after)                where prune_after is not null;

@@ -1,0 +1,1 @@
+select queue, state from dray_job order by seq desc limit :n
