@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from dray.facts import Facts, gather, info, knows, serves, slots
+from dray.facts import DEAF, Facts, gather, info, knows, serves, slots
 from dray.model.clock import SECOND
 from dray.model.job import JobInfo, State
 from dray.store.values import NodeInfo
 from dray.wording import ago, clock, count, error_line, listed, span, when
 
-DEAF = 30 * SECOND  # a free worker looks for jobs at least every few seconds
 SOON = 2 * SECOND  # a ready job that has not waited longer is nothing to explain
 
 __all__ = ["Explanation", "explain", "gather"]
@@ -185,8 +184,8 @@ def _ready(facts: Facts) -> Explanation:
         elif others > 0:
             found = Explanation(
                 code="queued",
-                why=f"{count(others, 'other job')} of queue {job.queue} {'is' if others == 1 else 'are'} ready too; higher priority goes "
-                f"first (this one has {job.priority}), then what has been due longer (this one: {ago(job.due, now)}).",
+                why=f"{_ready_too(others, job.queue)}; higher priority goes first (this one has {job.priority}), then what has "
+                f"been due longer (this one: {ago(job.due, now)}).",
                 do="Wait, or add workers or concurrency.", command="dray worker TARGET --concurrency N",
             )  # fmt: skip
         else:
@@ -248,7 +247,7 @@ def _unknown_task(facts: Facts, serving: list[NodeInfo]) -> Explanation:
         do = "The app's code has the task: restart the workers, so that they load it."
         return Explanation(code="task-unknown", why=why, do=do, command="dray worker TARGET")
     if facts.app_tasks is not None:
-        do = "The app's code has no such task either: it was renamed or removed. Bring it back (@app.task(name=…)), or cancel the job."
+        do = "The app's code has no such task either: bring it back (@app.task(name=…) keeps an old name), or cancel the job."
         return Explanation(code="task-unknown", why=why, do=do, command=f"dray cancel {job.id}")
     do = "Start a worker with the code that has the task; if the task was renamed or removed, cancel the job."
     return Explanation(code="task-unknown", why=why, do=do, command="dray worker TARGET")
@@ -262,13 +261,17 @@ def _full(facts: Facts) -> Explanation | None:
     busy = [other for other in facts.running if other.node in {node.id for node in able} and other.executor == job.executor]
     total = sum(slots(node, job.executor) or 0 for node in able)
     ahead = (facts.queue.counts.get("ready", 1) if facts.queue else 1) - 1
-    others = f"; {count(ahead, 'other job')} of queue {job.queue} {'is' if ahead == 1 else 'are'} ready too" if ahead > 0 else ""
+    others = f"; {_ready_too(ahead, job.queue)}" if ahead > 0 else ""
     longest = min((other.started for other in busy if other.started), default=None)
     oldest = f", the longest since {clock(longest, now)}" if longest else ""
     why = f"All {total} slots for {job.executor} functions are taken: {len(busy)} running{oldest}{others}."
     return Explanation(
         code="workers-busy", why=why, do="Wait, or add workers or concurrency.", command="dray jobs state:running",
     )  # fmt: skip
+
+
+def _ready_too(n: int, queue: str) -> str:
+    return f"{count(n, 'other job')} of queue {queue} {'is' if n == 1 else 'are'} ready too"
 
 
 def _is_full(facts: Facts, node: NodeInfo) -> bool:

@@ -8,11 +8,13 @@ from typing import Any
 from msgspec import Struct
 
 from dray.insight import Insight
+from dray.model.clock import SECOND
 from dray.model.job import JobInfo, State
 from dray.store.plan import Now, Plan, reads
 from dray.store.protocol import Store
 from dray.store.values import Filter, NodeInfo, QueueInfo, RunRecord, ScheduleRow
 
+DEAF = 30 * SECOND  # a worker with free slots looks for jobs at least every few seconds
 UNFINISHED = frozenset(State) - frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 

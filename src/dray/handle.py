@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -190,6 +189,8 @@ class JobHandle(Generic[R]):
 
 
 async def _await_ring(listener: Listening, timeout: float) -> None:
+    import asyncio  # here, because a program without coroutines can do without it
+
     loop = asyncio.get_running_loop()
     rung: asyncio.Future[None] = loop.create_future()
 

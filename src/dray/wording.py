@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from dray.model.clock import SECOND
 from dray.model.duration import human
 
@@ -72,3 +74,13 @@ def size(bytes: float) -> str:
             return f"{bytes:.0f} B" if unit == "B" else f"{bytes:.1f} {unit}"
         bytes /= 1024
     return f"{bytes:.1f} TiB"
+
+
+def readable(data: bytes | None) -> Any:
+    """Kept JSON as plain values; what is no JSON is shown as the text it is, because people must be able to look at it."""
+    if data is None:
+        return None
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return data.decode("utf-8", "replace")

@@ -38,7 +38,15 @@ class Service:
         pids = [self.process.pid, *processes.below(self.process.pid)]
         processes.kill(*pids)
         self.process.wait()
+        self.sweep()
         return len(pids)
+
+    def sweep(self) -> None:
+        """kill -9 for what its end has left over: a worker's child finishes its jobs when its supervisor was killed."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)  # it leads a group of its own, whose number lives as long as that
+        except (ProcessLookupError, PermissionError):  # the latter is how macOS says it
+            return
 
     def stop(self) -> None:
         """End it in its own way: a server by closing its standard input, the worker by TERM; after 10 s by force."""
@@ -50,6 +58,7 @@ class Service:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.kill_all()
+        self.sweep()
         if self.process.stdout is not None:
             self.process.stdout.close()
 

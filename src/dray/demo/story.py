@@ -83,7 +83,7 @@ class Story:
             killer.join()
         self.runs.append(run)
         for kill in self.kills:
-            self.screen.say(kill)
+            self.screen.say(f"kill -9 for the worker's child: {kill}")
         total = len(run.answered) * JOBS_EACH
         took = self.screen.wait("jobs succeeded", total, lambda: states.counts().get("succeeded", 0))
         if took is not None:
@@ -105,7 +105,7 @@ class Story:
             done, held = counts.get("succeeded", 0), counts.get("running", 0)
             if pids and ((done and held) or (over.is_set() and done == sum(counts.values()))):
                 processes.kill(*(pid for child in pids for pid in (child, *processes.below(child))))
-                self.kills.append(f"kill -9 {pids[0]}: it had done {done} jobs and held {held} others")
+                self.kills.append(f"process {pids[0]} had done {done} jobs and held {held} others")
                 return
             time.sleep(0.005)
 
@@ -114,7 +114,7 @@ class Story:
         ended = [states.of_job("", job) for job in made]
         good = sum(job.state == "succeeded" for job in ended)
         killed, again = sum(job.losses > 0 for job in ended), sum(job.attempt > 1 for job in ended)
-        seen = f"{good:,} of {len(made):,} jobs succeeded; {killed} had been cut off by the kill, {again} were tried again"
+        seen = f"{good:,} of {len(made):,} jobs succeeded, {killed} were cut off by the kill, {again} tried again"
         right = good == len(made) == JOBS_EACH * len(run.answered) > 0
         self.audit.expect("background: nothing lost", right, seen)
 

@@ -26,10 +26,10 @@ from dray.observe.log import get_logger, set_up
 from dray.target import load_app
 from dray.worker.blocked import LoopWatch
 from dray.worker.board import Board
+from dray.worker.exits import CANNOT_START
 from dray.worker.keeper import Keeper
 from dray.worker.line import Line
 from dray.worker.node import Node
-from dray.worker.process_codes import CANNOT_START
 from dray.worker.settings import WorkerSettings
 
 log = get_logger("worker")

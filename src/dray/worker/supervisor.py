@@ -24,10 +24,9 @@ from dray.store.open import open_store
 from dray.store.protocol import Store
 from dray.store.values import CancelOrder
 from dray.worker.board import Board
-from dray.worker.executors.processes import how_it_ended
+from dray.worker.exits import CANNOT_START, how_it_ended
 from dray.worker.keeper import Keeper
 from dray.worker.line import Line
-from dray.worker.process_codes import CANNOT_START
 from dray.worker.settings import WorkerSettings
 
 log = get_logger("supervisor")
@@ -47,7 +46,7 @@ class Child:
         ours, theirs = socket.socketpair()
         self.board = Board()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dray.worker.process", str(theirs.fileno()), str(self.board.fd)],
+            [sys.executable, "-P", "-m", "dray.worker.process", str(theirs.fileno()), str(self.board.fd)],
             pass_fds=[theirs.fileno(), self.board.fd], stdin=subprocess.DEVNULL,
         )  # fmt: skip
         theirs.close()

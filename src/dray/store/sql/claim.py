@@ -152,8 +152,8 @@ class ClaimPlans:
                 if (yield Query(self.say.ready_any, {"queue": queue, "executor": executor})):
                     return True, left
         parked = yield from self._parked(want.tasks)
-        for queue, executor in parked:
-            if queue not in paused and executor in want.slots and (want.queues is None or queue in want.queues):
+        for queue, kind in parked:
+            if queue not in paused and kind in want.slots and (want.queues is None or queue in want.queues):
                 return True, left
         return False, left
 

@@ -25,15 +25,24 @@ class Gate:
         if fcntl is not None:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
-    def take(self, timeout: float) -> bool:
-        """Wait for our turn, at most `timeout` seconds; whether it came."""
+    def try_take(self) -> bool:
+        """Take it if it is free; whether it was."""
         if self._fd < 0:
             return True
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return self._wait(timeout)
+            return False
         return True
+
+    def wait(self) -> None:
+        """Wait for our turn, in the kernel's queue and for however long it takes."""
+        if self._fd >= 0:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def take(self, timeout: float) -> bool:
+        """Wait for our turn, at most `timeout` seconds; whether it came."""
+        return self.try_take() or self._wait(timeout)
 
     def _wait(self, timeout: float) -> bool:
         # flock knows no timeout, and polling for it would not be fair: a thread waits in the kernel's queue for us. Should we
@@ -81,6 +90,13 @@ class Gate:
 
 class NoGate:
     """For a database that only this connection can see."""
+
+    def try_take(self) -> bool:
+        """Always our turn."""
+        return True
+
+    def wait(self) -> None:
+        """No need to."""
 
     def take(self, timeout: float) -> bool:
         """Always our turn."""

@@ -7,7 +7,6 @@ delay when there is only one. Blocking callers do this on their own thread, with
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import queue
@@ -17,13 +16,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dray.errors import DrayError, StoreBusy, StoreUnavailable
 from dray.model.clock import Clock
 from dray.store.bell import Bell
 from dray.store.plan import Many, Now, Plan, Query, Ring, Steady, Step, drive
 from dray.store.sqlite.gate import Gate, NoGate
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -34,7 +36,7 @@ AT_ONCE = 256  # requests in one transaction
 class Request:
     """One verb that somebody wants carried out."""
 
-    __slots__ = ("answer", "args", "done", "error", "future", "verb")
+    __slots__ = ("answer", "args", "done", "error", "event", "future", "taken", "verb")
 
     def __init__(
         self, verb: Callable[..., Plan[Any]], args: tuple[Any, ...], future: asyncio.Future[Any] | None = None
@@ -45,6 +47,8 @@ class Request:
         self.answer: Any = None
         self.error: BaseException | None = None
         self.done = False
+        self.taken = False  # it is being carried out: too late to give up on it
+        self.event: threading.Event | None = None  # set when it is done, if a blocking caller waits for another thread
 
 
 class Edge:
@@ -86,6 +90,7 @@ class SqliteSession:
         self._pending: deque[Request] = deque()
         self._writing = threading.Lock()
         self._reading = threading.Lock()
+        self._deciding = threading.Lock()  # between taking a request up and giving up on it
         self._thread: threading.Thread | None = None
         self._tokens: queue.SimpleQueue[bool | Request] = queue.SimpleQueue()
         self._closed = False
@@ -146,15 +151,43 @@ class SqliteSession:
         request = Request(verb, args)
         self._pending.append(request)
         try:
-            with self._writing:
-                if not request.done:
-                    self._serve()
-        except BaseException:  # Ctrl-C: nobody waits for it any more
-            request.done = True
+            self._see_to(request)
+        except BaseException:  # Ctrl-C, say: nobody waits for it any more
+            self._give_up(request)
             raise
         if request.error is not None:
             raise request.error
         return request.answer  # type: ignore[no-any-return]
+
+    def _see_to(self, request: Request) -> None:
+        if not self._writing.acquire(timeout=BUSY_AFTER):
+            if self._give_up(request):
+                raise busy(self.where)
+            self._writing.acquire()
+        try:
+            if request.done:  # somebody who was before us has carried it out
+                return
+            if self._gate.try_take():  # nobody writes: here and now, without a hop
+                self._serve()
+                return
+            # Other processes write. The waiting is left to a thread, which goes on at once when it is our turn: while a turn
+            # lasts, no time goes by with waking anybody. And it can be given up here, which waiting in the kernel cannot.
+            request.event = threading.Event()
+            self._ensure_thread()
+            self._tokens.put(True)
+        finally:
+            self._writing.release()
+        if not request.event.wait(BUSY_AFTER) and self._give_up(request):
+            raise busy(self.where)
+        request.event.wait()
+
+    def _give_up(self, request: Request) -> bool:
+        """Nobody waits for it any more; False if it is too late for that."""
+        with self._deciding:
+            if request.taken:
+                return False
+            request.done = True
+            return True
 
     def _read(self, verb: Callable[..., Plan[T]], args: tuple[Any, ...]) -> T:
         with self._writing if self.path is None else self._reading:
@@ -182,31 +215,44 @@ class SqliteSession:
         """`run` for coroutines: the event loop goes on while the store works."""
         if self._pid != os.getpid():
             self._after_fork()
+        import asyncio  # only here: a supervisor, which has no coroutines, saves its megabytes
+
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         request = Request(verb, args, future)
         if self._thread is None:
-            self._start_thread()
+            with self._writing:
+                self._ensure_thread()
         if getattr(verb, "reads", False):
             self._tokens.put(request)
         else:
             self._pending.append(request)
             self._tokens.put(True)
         self._check_open()  # asked last: `close` ends the thread, but only after what was asked for before
-        return await future
+        limit = future.get_loop().call_later(BUSY_AFTER, self._expire, request)
+        try:
+            return await future
+        finally:
+            limit.cancel()
 
-    def _start_thread(self) -> None:
-        with self._writing:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve_coroutines, name="dray-store", daemon=True)
-                self._thread.start()
+    def _expire(self, request: Request) -> None:
+        if self._give_up(request) and request.future is not None and not request.future.done():
+            request.future.set_exception(busy(self.where))
 
-    def _serve_coroutines(self) -> None:
+    # -- the thread: for coroutines, and for waiting while other processes write
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve_others, name="dray-store", daemon=True)
+            self._thread.start()
+
+    def _serve_others(self) -> None:
         tokens = self._tokens
         while token := tokens.get():
             if isinstance(token, Request):
                 self._answer(token)
             elif self._pending:
                 with self._writing:
+                    self._gate.wait()
                     self._serve()
 
     def _answer(self, request: Request) -> None:
@@ -219,22 +265,38 @@ class SqliteSession:
     # -- group commit; everything below is called with `_writing` held
 
     def _serve(self) -> None:
-        """Carry out everything that is pending. A request stays there until it is done: should Ctrl-C end this in a blocking
-        caller's thread, then the next one goes on with what others have asked for."""
-        pending = self._pending
+        """Carry out everything that is pending; called with the gate taken, left with the gate given. A request stays pending
+        until it is done: should Ctrl-C end this in a blocking caller's thread, then the next one goes on with the rest."""
         while True:
-            while pending and pending[0].done:
-                pending.popleft()
-            batch = [request for n in range(min(len(pending), AT_ONCE)) if not (request := pending[n]).done]
+            batch = self._take_up()
             if not batch:
+                self._gate.give()
                 return
             try:
                 self._carry_out(batch)
             except BaseException:
+                for request in batch:
+                    request.taken = False
                 self._tokens.put(True)
                 raise
             finally:
                 answer_futures(batch)
+            if not self._pending:
+                return
+            if not self._gate.try_take():
+                self._ensure_thread()
+                self._tokens.put(True)
+                return
+
+    def _take_up(self) -> list[Request]:
+        pending = self._pending
+        with self._deciding:
+            while pending and pending[0].done:
+                pending.popleft()
+            batch = [request for n in range(min(len(pending), AT_ONCE)) if not (request := pending[n]).done]
+            for request in batch:
+                request.taken = True
+        return batch
 
     def _carry_out(self, batch: list[Request]) -> None:
         try:
@@ -247,6 +309,7 @@ class SqliteSession:
             # One of them spoilt it, and nothing is written: each for itself now, so that only that one fails.
             for request in batch:
                 try:
+                    self._gate.wait()
                     self._announce(self._transaction([request]))
                 except Exception as own:
                     finish(request, error=own)
@@ -254,11 +317,11 @@ class SqliteSession:
         self._announce(rings)
 
     def _transaction(self, batch: list[Request]) -> set[str]:
-        self._check_open()
         edge = Edge(self._writer, self._clock)
         answers: list[Any] = []
         with translated(self.where):
             try:
+                self._check_open()
                 self._begin()
                 for request in batch:
                     answers.append(drive(request.verb(*request.args), edge.do))
@@ -277,8 +340,6 @@ class SqliteSession:
 
     def _begin(self) -> None:
         deadline = time.monotonic() + BUSY_AFTER
-        if not self._gate.take(BUSY_AFTER):
-            raise busy(self.where)
         while True:
             try:
                 self._writer.execute("begin immediate")
@@ -360,6 +421,8 @@ def connect(path: Path | None, synchronous: str, *, reads_only: bool = False) ->
 def finish(request: Request, answer: Any = None, error: BaseException | None = None) -> None:
     """Put the answer where the one who asked finds it."""
     request.answer, request.error, request.done = answer, error, True
+    if request.event is not None:
+        request.event.set()
 
 
 def finish_all(batch: list[Request], answers: list[Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from dray.task import Task
 from dray.worker.attempt import timed_out
 from dray.worker.executors.base import Corridor, Pace
 from dray.worker.executors.wire import Done, Frames, Hello, Log, Progress, Ready, Run, Unfit, frame, from_child
+from dray.worker.exits import how_it_ended
 
 log = get_logger("processes")
 
@@ -58,7 +58,7 @@ class Child:
     def __init__(self, hello: Hello) -> None:
         ours, theirs = socket.socketpair()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dray.worker.executors.child", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "dray.worker.executors.child", str(theirs.fileno())],
             pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
         )  # fmt: skip
         theirs.close()
@@ -385,12 +385,3 @@ class ProcessExecutor:
         self._done += len(jobs)
         if jobs:
             self._corridor.give_back(jobs)
-
-
-def how_it_ended(code: int) -> str:
-    """An exit status in words."""
-    if code < 0:
-        with contextlib.suppress(ValueError):
-            return f"exit signal {-code} ({signal.Signals(-code).name})"
-        return f"exit signal {-code}"
-    return f"exit status {code}"

@@ -1,0 +1,1 @@
+"""Benchmarks: every figure beside the bare engine's of the same run."""

@@ -1,0 +1,115 @@
+"""`dray jobs`, `dray show`, `dray explain`: looking at jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dray.cli import output
+from dray.cli.options import app_of, app_option, complete_job, complete_queue, looking, store_options
+from dray.cli.view import STATES, job_json, moment_of, note_of, short_ids
+
+
+@click.command()
+@click.argument("filter", nargs=-1)
+@click.option("--state", metavar="STATES", help=f"Only these, separated by commas: {', '.join(STATES)}.")
+@click.option("--queue", metavar="NAME", help="Only jobs of this queue.", shell_complete=complete_queue)
+@click.option("--task", metavar="NAME", help="Only jobs of this task; * and ? stand for any characters.")
+@click.option("--tag", metavar="TAG", help="Only jobs with this tag.")
+@click.option("--schedule", metavar="NAME", help="Only jobs that this schedule fired.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many to show.")
+@click.option("--before", type=int, metavar="N", help="The page after one that ended with `--before N`.")
+@store_options
+def jobs(
+    filter: tuple[str, ...], limit: int, before: int | None, url: str | None, as_json: bool, **flags: str | None
+) -> None:
+    """List jobs, the newest first.
+
+    FILTER is words such as state:failed queue:mail task:send_* tag:vip schedule:weekly; any other word is looked for in the
+    arguments and errors.
+    """
+    from dray.facts import store_now
+
+    wanted = " ".join([*filter, *(f"{key}:{value}" for key, value in flags.items() if value is not None)])
+    with looking(url) as insight:
+        page = insight.jobs(wanted, limit=limit, before=before)
+        if as_json:
+            output.emit({"jobs": [job_json(job) for job in page.jobs], "next": page.next})
+            return
+        now = store_now(insight.store)
+        shorts = short_ids(insight, [job.id for job in page.jobs])
+    rows = [
+        (
+            shorts[job.id], job.task, job.queue, output.state_cell(job.state), f"{job.attempt}/{job.max_attempts}",
+            moment_of(job, now), (note_of(job), "dim"),
+        )
+        for job in page.jobs
+    ]  # fmt: skip
+    if not rows:
+        output.say("No jobs match." if wanted else "There are no jobs.")
+        return
+    output.table(("id", "task", "queue", "state", "tries", "when", "note"), rows, wide=("note",))
+    if page.next is not None:
+        output.say(f"There may be more: add --before {page.next} (or --limit).", "bright_black")
+
+
+@click.command()
+@click.argument("id", shell_complete=complete_job)
+@click.option("--follow", "-f", is_flag=True, help="Go on showing logs and progress until the job is final (1 if it failed).")
+@store_options
+def show(id: str, follow: bool, url: str | None, as_json: bool) -> int:
+    """Show one job: its runs, arguments, result, error, logs and progress.
+
+    ID may be abbreviated to any unique beginning.
+    """
+    from dray.cli import story
+
+    with looking(url) as insight:
+        full = insight.resolve(id)
+        if as_json and not follow:
+            output.emit(story.as_json(insight, full))
+            return 0
+        if follow:
+            return story.follow(insight, full, as_json)
+        story.tell(insight, full)
+        return 0
+
+
+@click.command()
+@click.argument("id", shell_complete=complete_job)
+@app_option
+@store_options
+def explain(id: str, app: str | None, url: str | None, as_json: bool) -> None:
+    """Say why a job is not running (or what became of it), and what to do.
+
+    With --app (or DRAY_APP) it also knows which tasks the code has.
+    """
+    from dray.explain import explain as reason
+    from dray.facts import gather
+
+    code = app_of(app)
+    with looking(url) as insight:
+        facts = gather(insight, insight.resolve(id), None if code is None else set(code.tasks))
+        answer = reason(facts)
+        short = short_ids(insight, [facts.job.id])[facts.job.id]
+    job = facts.job
+    if as_json:
+        told: dict[str, Any] = {
+            "id": job.id, "task": job.task, "queue": job.queue, "state": str(job.state), "code": answer.code,
+            "why": answer.why, "do": answer.do, "command": answer.command, "also": list(answer.also),
+        }  # fmt: skip
+        output.emit(told)
+        return
+    state, style = output.state_cell(job.state)
+    click.echo(f"{click.style(job.task, bold=True)} {short} {click.style(state, fg=style)}")
+    click.echo(answer.why)
+    for more in answer.also:
+        click.echo(more)
+    if answer.do:
+        click.echo(f"{click.style('→', fg='cyan')} {answer.do}")
+    if answer.command:
+        click.echo(f"  {click.style(answer.command.replace(job.id, short), fg='cyan')}")
+
+
+COMMANDS = (jobs, show, explain)

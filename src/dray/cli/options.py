@@ -1,0 +1,135 @@
+"""Options that many commands share, and the store that they speak of."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, unquote, urlsplit
+
+import click
+
+from dray.config import settings
+from dray.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
+
+if TYPE_CHECKING:
+    from dray.app import Dray
+    from dray.insight import Insight
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def url_option(command: F) -> F:
+    """`--url`."""
+    return click.option(
+        "--url", metavar="URL", help="Where jobs are kept: sqlite:///relative.db or sqlite:////absolute.db. [DRAY_URL]"
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, with stable keys and ISO times, for scripts.")(command)
+
+
+def app_option(command: F) -> F:
+    """`--app`."""
+    return click.option(
+        "--app", metavar="TARGET", help="The app: `module`, `module:app` or `file.py`. [DRAY_APP]"
+    )(command)
+
+
+def store_options(command: F) -> F:
+    """`--url` and `--json`."""
+    return url_option(json_option(command))
+
+
+def store_url(url: str | None) -> str:
+    """The URL of the option, else of the environment or a file, else of the app if one is named, else the default."""
+    found = settings({"url": url})
+    if found["url"].origin == "default" and found["app"].value:
+        from dray.target import load_app
+
+        return load_app(found["app"].value).url
+    return str(found["url"].value)
+
+
+def app_of(target: str | None) -> Dray | None:
+    """The app of `--app` or DRAY_APP, loaded; None if neither names one. Raises ConfigurationError, WorkerError."""
+    chosen = settings({"app": target})["app"].value
+    if not chosen:
+        return None
+    from dray.target import load_app
+
+    return load_app(chosen)
+
+
+def file_of(url: str) -> Path:
+    """The file that a URL names. Raises ConfigurationError if there is none that a command could look into."""
+    parts = urlsplit(url)
+    name = unquote(parts.path)
+    if parts.scheme.lower() != "sqlite" or parts.netloc:
+        from dray.store.open import open_store
+
+        open_store(url, migrate=False).close()  # says in one sentence what is wrong with it
+    if name in ("", "/", "/:memory:"):
+        raise ConfigurationError(f"{url!r} is a store in memory: it lives inside one process, and no command can look into it.")
+    return Path(name[1:]).absolute()
+
+
+def existing_file(url: str) -> Path:
+    """The file of a store that is there and has a schema. Raises StoreUnavailable, SchemaMismatch."""
+    path = file_of(url)
+    if not path.exists():
+        raise StoreUnavailable(f"There is no store at {path} yet; `dray migrate` makes it, or name another one with --url.")
+    from dray.store.sqlite import schema
+
+    with contextlib.suppress(sqlite3.Error):  # whatever it is, opening it for use says it better
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        try:
+            version = schema.version(connection)
+        finally:
+            connection.close()
+        if version < schema.newest():
+            has = f"has schema {version}, this version of Dray needs {schema.newest()}" if version else "has no Dray schema"
+            raise SchemaMismatch(f"The database {path} {has}; `dray migrate` brings it up to date.")
+    return path
+
+
+@contextlib.contextmanager
+def looking(url: str | None) -> Iterator[Insight]:
+    """The store of a command that only needs the store; never makes one by accident. Raises StoreError, ConfigurationError."""
+    from dray.insight import Insight
+    from dray.store.open import open_store
+
+    chosen = store_url(url)
+    existing_file(chosen)
+    store = open_store(chosen, migrate=False)
+    try:
+        yield Insight(store)
+    finally:
+        store.close()
+
+
+def complete_queue(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of queues, for the shell."""
+    return _complete(ctx, incomplete, lambda insight: [queue.name for queue in insight.queues()])
+
+
+def complete_schedule(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of schedules, for the shell."""
+    return _complete(ctx, incomplete, lambda insight: [row.name for row in insight.store.run(insight.store.plans.schedules)])
+
+
+def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of the newest jobs, for the shell."""
+    return _complete(ctx, incomplete, lambda insight: [job.id for job in insight.jobs(limit=200).jobs])
+
+
+def _complete(ctx: click.Context, incomplete: str, names: Callable[[Insight], list[str]]) -> list[str]:
+    try:
+        with looking(ctx.params.get("url")) as insight:
+            return [name for name in names(insight) if name.startswith(incomplete)]
+    except Exception:  # the shell is about to show what we print: rather nothing than an error in the middle of a line
+        return []

@@ -1,0 +1,101 @@
+"""`dray worker`, `dray dev`, `dray demo`: what goes on running."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dray.cli.options import url_option
+from dray.config import settings
+from dray.errors import ConfigurationError
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def worker_options(command: Callable[..., Any]) -> Any:
+    """What `worker` and `dev` share."""
+    for decorate in (
+        click.option("--name", metavar="NAME", help="What the worker is called in lists. [host and process id]"),
+        click.option("--loop", type=click.Choice(["auto", "asyncio", "uvloop"]), help="Event loop; auto takes uvloop if installed. [DRAY_LOOP]"),
+        click.option("--log-level", type=click.Choice(LEVELS), help="The least that is logged. [DRAY_LOG_LEVEL, info]"),
+        click.option("--grace", metavar="TIME", help="How long running jobs may go on after TERM: 30, 30s, 5m. [DRAY_GRACE, 30s]"),
+        click.option(
+            "--process-slots", type=click.IntRange(1), metavar="N",
+            help="Functions in killable child processes, in each worker process. [DRAY_PROCESS_SLOTS, one per core]",
+        ),
+        click.option("--processes", type=click.IntRange(1), metavar="N", help="Worker processes. [DRAY_PROCESSES, 1]"),
+        click.option(
+            "--concurrency", "-c", type=click.IntRange(1), metavar="N",
+            help="Coroutines, and as many threads, in each worker process. [DRAY_CONCURRENCY, 10]",
+        ),
+        click.option(
+            "--queues", "-Q", metavar="QUEUES",
+            help="By weight (mail:3,default:1) or strictly in order (mail,default). [DRAY_QUEUES, all]",
+        ),
+        url_option,
+        click.argument("target", required=False),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command()
+@worker_options
+@click.option("--reload", is_flag=True, help="Restart when the code changes.")
+@click.option("--log-format", type=click.Choice(["auto", "text", "json"]), help="auto: text on a terminal, else json. [DRAY_LOG_FORMAT]")
+def worker(reload: bool, log_format: str | None, **flags: Any) -> int:
+    """Run the jobs of an app until TERM or INT.
+
+    TARGET is `module`, `module:app` or `file.py` (default: DRAY_APP). On TERM or Ctrl-C no more jobs are taken, and what runs
+    may end within --grace; a second signal ends at once, and what was running is run again.
+    """
+    return _run(reload, log_format, **flags)
+
+
+@click.command()
+@worker_options
+def dev(**flags: Any) -> int:
+    """Run the jobs of an app while you write it: restarts when the code changes, logs as text."""
+    return _run(True, "text", **flags)
+
+
+def _run(reload: bool, log_format: str | None, *, target: str | None, url: str | None, name: str | None, **flags: Any) -> int:
+    from dray.model.duration import seconds
+    from dray.worker.settings import WorkerSettings
+    from dray.worker.supervisor import run
+
+    if flags["grace"] is not None:
+        flags["grace"] = seconds(flags["grace"], "--grace")
+    found = {key: setting.value for key, setting in settings({**flags, "app": target, "log_format": log_format}).items()}
+    if not found["app"]:
+        raise ConfigurationError(
+            "Which app? Name it (dray worker jobs.py), or set DRAY_APP or `app` in [tool.dray] of pyproject.toml."
+        )
+    if found["log_level"] not in LEVELS:
+        raise ConfigurationError(f"log_level is {found['log_level']!r}: use {', '.join(LEVELS)}.")
+    # Only the option's URL goes over: without it the app's own is meant, which asks the environment and the files itself.
+    return run(
+        WorkerSettings(
+            target=found["app"], url=url, name=name, reload=reload, queues=found["queues"], concurrency=found["concurrency"],
+            processes=found["processes"], process_slots=found["process_slots"], grace=found["grace"],
+            log_level=found["log_level"], log_format=found["log_format"], loop=found["loop"],
+        )  # fmt: skip
+    )
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False,
+)
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def demo(args: tuple[str, ...]) -> int:
+    """Show it all in a small web application (`dray demo --help`)."""
+    try:
+        from dray.demo.main import main
+    except ImportError as error:
+        raise ConfigurationError(f"The demonstration needs more packages ({error}): pip install 'dray[demo]'.") from None
+    return main(list(args))
+
+
+COMMANDS = (worker, dev, demo)
