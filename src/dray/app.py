@@ -22,7 +22,7 @@ from dray.model.job import NewJob
 from dray.model.outcome import Outcome
 from dray.options import check
 from dray.schedules import Schedules, schedule_row
-from dray.store.open import open_store
+from dray.store.open import absolute, open_store
 from dray.store.protocol import Bound, Store
 from dray.task import AsyncTask, Call, SyncTask, Task
 
@@ -93,7 +93,7 @@ class Dray:
     def configure(self, *, url: str | None = None, migrate: bool | None = None) -> None:
         """Change where jobs are kept, before the store is first used. Raises ConfigurationError after that."""
         with self._opening:
-            if self._store is not None and url is not None and url != self._store.url:
+            if self._store is not None and url is not None and absolute(url) != self._store.url:
                 raise ConfigurationError(f"The store {self._store.url} is open already; configure the app before it is first used.")
             self._url = url if url is not None else self._url
             self._migrate = migrate if migrate is not None else self._migrate

@@ -24,8 +24,11 @@ def clock(at: int, now: int) -> str:
 
 
 def short(seconds: float) -> str:
-    """A length of time in its largest unit: "3m"."""
-    return human(round(seconds)).split()[0]
+    """A length of time in as few characters as tell enough: "8s", "1h 40m", "10m" for 9m 56s."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "m")):
+        if round(seconds / size) >= 3:
+            return f"{round(seconds / size)}{unit}"
+    return human(round(seconds))
 
 
 def ago(at: int, now: int) -> str:

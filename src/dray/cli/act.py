@@ -54,7 +54,7 @@ def retry(**given: Any) -> int:
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the job.")
 @acting
 def cancel(reason: str, **given: Any) -> int:
-    """Cancel jobs in whatever state; running ones are told to stop.
+    """Cancel jobs; running ones are told to stop.
 
     With --filter and no state: in it, all unfinished jobs are meant.
     """
@@ -67,7 +67,7 @@ def cancel(reason: str, **given: Any) -> int:
 @click.command()
 @acting
 def delete(**given: Any) -> int:
-    """Forget jobs that do not run, with their history and logs.
+    """Forget jobs, with their history and logs.
 
     With --filter and no state: in it, only final jobs are meant.
     """

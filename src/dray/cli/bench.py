@@ -8,7 +8,9 @@ from dray.cli import output
 
 
 @click.command()
-@click.option("--jobs", type=click.IntRange(100, 1_000_000), default=20_000, show_default=True, metavar="N", help="How many jobs in bulk.")
+@click.option(
+    "--jobs", type=click.IntRange(100, 1_000_000), default=20_000, show_default=True, metavar="N", help="How many jobs in bulk.",
+)  # fmt: skip
 @click.option(
     "--folder", type=click.Path(exists=True, file_okay=False, writable=True), metavar="DIR",
     help="Where to make the temporary file: the disk to measure. [the current folder]",
@@ -19,7 +21,7 @@ from dray.cli import output
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with stable keys, for scripts.")
 def bench(jobs: int, folder: str | None, synchronous: str, as_json: bool) -> None:
-    """Measure enqueueing and claiming on this machine, beside bare SQLite."""
+    """Measure this machine, beside bare SQLite."""
     from dray.cli.measure import measure
 
     results = []

@@ -20,7 +20,9 @@ FOUND_WRONG = 1
 @app_option
 @store_options
 def doctor(deep: bool, quiet: bool, app: str | None, url: str | None, as_json: bool) -> int:
-    """Look for what is wrong with the store, the workers and the schedules; each finding comes with its fix.
+    """Look for what is wrong, and say how to correct it.
+
+    In the store, the workers, the queues and the schedules.
 
     Exits with 1 if something is wrong. With --app (or DRAY_APP) it also knows which tasks the code has.
     """

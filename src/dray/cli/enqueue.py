@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from dray.task import Task
 
 JOB_FAILED = 1
+FORM = "give an object by parameter name, such as '{\"user_id\": 1}'"
 
 
 @click.command()
 @click.argument("task")
-@click.option("--args", "arguments", default="{}", metavar="JSON", help="The arguments, a JSON object by parameter name: '{\"user_id\": 1}'.")
+@click.option("--args", "arguments", default="{}", metavar="JSON", help="The arguments by parameter name: '{\"user_id\": 1}'.")
 @click.option("--queue", metavar="NAME", help="Another queue than the task's.")
 @click.option("--priority", type=click.IntRange(-100, 100), metavar="N", help="-100 to 100; higher runs sooner.")
 @click.option("--delay", metavar="TIME", help="Run it after 90, 90s, 5m or 1h30m.")
@@ -47,7 +48,8 @@ def enqueue(
     patience = None if timeout is None else seconds(timeout, "--timeout")
     chosen = found.task_named(task)
     args, kwargs = _decoded(chosen, arguments)
-    handle: JobHandle[Any] = chosen.using(**{name: value for name, value in options.items() if value is not None}).enqueue(*args, **kwargs)
+    given = {name: value for name, value in options.items() if value is not None}
+    handle: JobHandle[Any] = chosen.using(**given).enqueue(*args, **kwargs)
     try:
         if not any(node.alive for node in found.insight.workers()):
             output.say("No worker is alive; start one: dray worker TARGET", "yellow")
@@ -70,9 +72,9 @@ def _decoded(task: Task[..., Any], text: str) -> tuple[list[Any], dict[str, Any]
     try:
         given = json.loads(text)
     except ValueError as error:
-        raise ArgumentsError(f"--args is no JSON ({error}); give an object by parameter name, such as '{{\"user_id\": 1}}'.") from None
+        raise ArgumentsError(f"--args is no JSON ({error}); {FORM}.") from None
     if not isinstance(given, dict):
-        raise ArgumentsError(f"--args is {text}; give an object by parameter name, such as '{{\"user_id\": 1}}'.")
+        raise ArgumentsError(f"--args is {text}; {FORM}.")
     try:
         args, kwargs = task.signature.decode(json.dumps(given).encode())
         kept = json.loads(task.signature.encode(tuple(args), kwargs))

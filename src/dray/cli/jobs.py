@@ -59,7 +59,9 @@ def jobs(
 @click.option("--follow", "-f", is_flag=True, help="Go on showing logs and progress until the job is final (1 if it failed).")
 @store_options
 def show(id: str, follow: bool, url: str | None, as_json: bool) -> int:
-    """Show one job: its runs, arguments, result, error, logs and progress.
+    """Show one job whole.
+
+    Its runs, arguments, result, error, logs and progress.
 
     ID may be abbreviated to any unique beginning.
     """
@@ -81,7 +83,9 @@ def show(id: str, follow: bool, url: str | None, as_json: bool) -> int:
 @app_option
 @store_options
 def explain(id: str, app: str | None, url: str | None, as_json: bool) -> None:
-    """Say why a job is not running (or what became of it), and what to do.
+    """Say why a job is not running, and what to do.
+
+    Of a job that is over it says what became of it.
 
     With --app (or DRAY_APP) it also knows which tasks the code has.
     """

@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -59,11 +60,11 @@ def measure(folder: str, jobs: int, synchronous: str) -> Iterator[Result]:
             yield _pair("bulk_enqueue", "bulk enqueue", jobs, bulk, lambda: _bare_bulk(bare, jobs))
             ready = SINGLES * ROUNDS + jobs * ROUNDS
             part = min(jobs, ready // ROUNDS) // BATCH * BATCH or BATCH
-            yield _pair("claim_settle", f"claim and settle, {BATCH} at once", part, lambda: _drain(app, part), lambda: _bare_drain(bare, part, BATCH))
-            few = SINGLES
-            yield _pair(
-                "claim_settle_single", "claim and settle, one by one", few, lambda: _drain(app, few, 1), lambda: _bare_drain(bare, few, 1)
-            )
+            for name, what, n, batch in (
+                ("claim_settle", f"claim and settle, {BATCH} at once", part, BATCH),
+                ("claim_settle_single", "claim and settle, one by one", SINGLES, 1),
+            ):
+                yield _pair(name, what, n, partial(_drain, app, n, batch), partial(_bare_drain, bare, n, batch))
         finally:
             app.close()
             bare.close()
@@ -102,7 +103,7 @@ def _bare(path: Path, synchronous: str) -> sqlite3.Connection:
     connection.execute("pragma journal_mode = wal")
     connection.execute(f"pragma synchronous = {synchronous}")
     connection.execute(
-        "create table job (seq integer primary key, id blob, task text, queue text, state integer, due integer, args blob)",
+        "create table job (seq integer primary key, id blob unique, task text, queue text, state integer, due integer, args blob)",
     )
     connection.execute("create index job_ready on job (queue, due) where state = 1")
     return connection

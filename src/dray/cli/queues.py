@@ -18,7 +18,7 @@ from dray.wording import ago, count, iso, span
 @click.command()
 @store_options
 def status(url: str | None, as_json: bool) -> None:
-    """Show at a glance how things are: jobs, queues, workers, schedules."""
+    """Show how things are: jobs, queues, workers, schedules."""
     from dray.facts import store_now
 
     with looking(url) as insight:
@@ -67,7 +67,7 @@ def _health(totals: dict[str, int], alive: list[NodeInfo], queues: list[QueueInf
 @click.command()
 @store_options
 def queues(url: str | None, as_json: bool) -> None:
-    """List the queues: how many jobs are in each state, which are paused."""
+    """List the queues with their jobs by state."""
     from dray.facts import store_now
 
     with looking(url) as insight:
@@ -87,12 +87,16 @@ def _table(found: list[QueueInfo], now: int) -> None:
     states = [state for state in STATES if used[state] or state in ("ready", "running", "succeeded", "failed")]
     rows = [
         (
-            queue.name, *((f"{n:,}", output.STATE_STYLES[state]) if (n := queue.counts.get(state, 0)) else ("0", "dim") for state in states),
+            queue.name, *(_number(queue.counts.get(state, 0), state) for state in states),
             span(queue.oldest_ready, now) if queue.oldest_ready else "", (_paused(queue, now), "yellow"),
         )
         for queue in found
     ]  # fmt: skip
     output.table(("queue", *states, "oldest", "paused"), rows, right=(*states, "oldest"))
+
+
+def _number(n: int, state: str) -> tuple[str, str]:
+    return f"{n:,}", output.STATE_STYLES[state] if n else "dim"
 
 
 def _paused(queue: QueueInfo, now: int) -> str:
@@ -114,7 +118,7 @@ def operator() -> str:
 @click.argument("queue", shell_complete=complete_queue)
 @store_options
 def pause(queue: str, url: str | None, as_json: bool) -> None:
-    """Start nothing of QUEUE until it is resumed; what runs goes on."""
+    """Start nothing of QUEUE for now; what runs goes on."""
     with looking(url) as insight:
         known = any(found.name == queue for found in insight.queues())
         insight.pause(queue, operator())
@@ -143,7 +147,7 @@ def resume(queue: str, url: str | None, as_json: bool) -> None:
 @click.command()
 @store_options
 def workers(url: str | None, as_json: bool) -> None:
-    """List the worker processes: where they are, what they serve, how busy they are."""
+    """List the workers: where, serving what, how busy."""
     from dray.facts import store_now
 
     with looking(url) as insight:

@@ -90,7 +90,9 @@ def list_(url: str | None, as_json: bool) -> None:
 
 @schedules.command()
 @click.argument("name", shell_complete=complete_schedule)
-@click.option("--next", "upcoming", type=click.IntRange(0, 1000), default=5, show_default=True, metavar="N", help="How many next times.")
+@click.option(
+    "--next", "upcoming", type=click.IntRange(0, 1000), default=5, show_default=True, metavar="N", help="How many next times.",
+)  # fmt: skip
 @store_options
 def show(name: str, upcoming: int, url: str | None, as_json: bool) -> None:
     """Show one schedule, and its next times."""
@@ -163,7 +165,10 @@ def pause(name: str, url: str | None, as_json: bool) -> None:
 @click.argument("name", shell_complete=complete_schedule)
 @store_options
 def resume(name: str, url: str | None, as_json: bool) -> None:
-    """Fire NAME again from now on; what fell into the pause is not made up for."""
+    """Fire NAME again from now on.
+
+    What fell into the pause is not made up for.
+    """
     from dray.facts import store_now
 
     with looking(url) as insight:
@@ -198,10 +203,15 @@ def run(name: str, url: str | None, as_json: bool) -> None:
 @schedules.command("explain")
 @click.argument("spec", metavar="WHEN")
 @click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone, such as Europe/Berlin.")
-@click.option("--next", "upcoming", type=click.IntRange(1, 1000), default=5, show_default=True, metavar="N", help="How many next times.")
+@click.option(
+    "--next", "upcoming", type=click.IntRange(1, 1000), default=5, show_default=True, metavar="N", help="How many next times.",
+)  # fmt: skip
 @json_option
 def explain(spec: str, tz: str, upcoming: int, as_json: bool) -> None:
-    """Say what a cron line or interval means ('0 7 * * mon', 'every 15m'), and when it would fire."""
+    """Say what WHEN means, and when it would fire.
+
+    WHEN is a cron line ('0 7 * * mon', '@daily') or an interval ('every 15m').
+    """
     from dray.model.schedule import parse_trigger
 
     trigger = parse_trigger(spec, tz)

@@ -45,7 +45,8 @@ def migrate(mode: str | None, url: str | None, as_json: bool) -> None:
         click.echo("\n".join(text.rstrip() + "\n" for _, _, text in pending) or "-- up to date", nl=not pending)
     elif mode == "status":
         state = "up to date" if not pending else f"{len(pending)} to apply: dray migrate"
-        click.echo(f"{path}: schema {before} of {schema.newest()}, {state}" if path.exists() else f"{path}: there is no store yet: dray migrate")
+        found = f"schema {before} of {schema.newest()}, {state}" if path.exists() else "there is no store yet: dray migrate"
+        click.echo(f"{path}: {found}")
     elif not pending:
         click.echo(f"{path} is up to date (schema {now}).")
     else:
@@ -83,7 +84,10 @@ HINTS = {
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script for a shell; where to put it stands in its last line."""
+    """Print the completion script for a shell.
+
+    Where to put it stands in its last line.
+    """
     from click.shell_completion import get_completion_class
 
     from dray.cli.main import cli

@@ -71,9 +71,8 @@ def _head(job: JobInfo, now: int) -> None:
         ("expires", when(job.expires, now) if job.expires and not job.state.final else ""),
         ("reason", job.reason or ""),
         ("kept until", when(job.prune_after, now) if job.prune_after else ""),
+        ("progress", _bar(job.progress) if isinstance(job.progress, dict) and job.state is not State.SUCCEEDED else ""),
     ])  # fmt: skip
-    if isinstance(job.progress, dict):
-        output.pairs([("progress", _bar(job.progress))])
 
 
 def _bar(progress: dict[str, Any]) -> str:
@@ -96,12 +95,15 @@ def _timeline(job: JobInfo, history: list[RunRecord], now: int, names: dict[int,
     seen = {run.claim for run in history}
     where = f" on {names.get(job.node, f'worker {job.node}')}" if job.node is not None else ""
     if job.state is State.RUNNING:
-        _event(job.started or now, now, "running", f"attempt {job.attempt}, for {span(job.started or now, now)} so far{where}", "yellow")
+        since = job.started or now
+        _event(since, now, "running", f"attempt {job.attempt}, for {span(since, now)} so far{where}", "yellow")
     elif job.state is State.SCHEDULED:
         _event(job.due, now, "due", f"attempt {job.attempt + 1} of {job.max_attempts}", "blue")
-    elif job.state.final and (job.claim not in seen or job.claim == 0):
-        took = f"attempt {job.attempt} after {span(job.started, job.finished)}{where}" if job.started and job.finished else ""
-        _event(job.finished or now, now, str(job.state), took or job.reason or "", output.STATE_STYLES[job.state])
+    elif job.state.final:
+        told = job.reason or ""
+        if job.claim not in seen and job.started and job.finished:
+            told = f"attempt {job.attempt} after {span(job.started, job.finished)}{where}"
+        _event(job.finished or now, now, str(job.state), told, output.STATE_STYLES[job.state])
 
 
 def _event(at: int, now: int, word: str, told: str, style: str | None = None) -> None:

@@ -11,7 +11,7 @@ from dray.model.clock import SECOND
 from dray.model.job import JobInfo, State
 from dray.store.plan import Plan, reads
 from dray.store.values import LogLine, NodeInfo, QueueInfo, RunRecord, ScheduleRow
-from dray.wording import ago, error_line, iso, readable, short, span
+from dray.wording import ago, error_line, iso, readable, short
 
 if TYPE_CHECKING:
     from dray.insight import Insight
@@ -105,7 +105,7 @@ def moment_of(job: JobInfo, now: int) -> str:
         case State.SCHEDULED:
             return ago(job.due, now) if job.due > now else f"due {ago(job.due, now)}"
         case State.RUNNING:
-            return f"for {span(job.started or now, now).split()[0]}"
+            return f"for {short((now - (job.started or now)) / SECOND)}"
         case State.SUCCEEDED | State.FAILED | State.CANCELLED:
             return ago(job.finished or now, now)
         case _:

@@ -18,7 +18,9 @@ def worker_options(command: Callable[..., Any]) -> Any:
     """What `worker` and `dev` share."""
     for decorate in (
         click.option("--name", metavar="NAME", help="What the worker is called in lists. [host and process id]"),
-        click.option("--loop", type=click.Choice(["auto", "asyncio", "uvloop"]), help="Event loop; auto takes uvloop if installed. [DRAY_LOOP]"),
+        click.option(
+            "--loop", type=click.Choice(["auto", "asyncio", "uvloop"]), help="auto takes uvloop where it is installed. [DRAY_LOOP]",
+        ),
         click.option("--log-level", type=click.Choice(LEVELS), help="The least that is logged. [DRAY_LOG_LEVEL, info]"),
         click.option("--grace", metavar="TIME", help="How long running jobs may go on after TERM: 30, 30s, 5m. [DRAY_GRACE, 30s]"),
         click.option(
@@ -44,7 +46,9 @@ def worker_options(command: Callable[..., Any]) -> Any:
 @click.command()
 @worker_options
 @click.option("--reload", is_flag=True, help="Restart when the code changes.")
-@click.option("--log-format", type=click.Choice(["auto", "text", "json"]), help="auto: text on a terminal, else json. [DRAY_LOG_FORMAT]")
+@click.option(
+    "--log-format", type=click.Choice(["auto", "text", "json"]), help="auto: text on a terminal, else json. [DRAY_LOG_FORMAT]",
+)  # fmt: skip
 def worker(reload: bool, log_format: str | None, **flags: Any) -> int:
     """Run the jobs of an app until TERM or INT.
 
@@ -57,7 +61,10 @@ def worker(reload: bool, log_format: str | None, **flags: Any) -> int:
 @click.command()
 @worker_options
 def dev(**flags: Any) -> int:
-    """Run the jobs of an app while you write it: restarts when the code changes, logs as text."""
+    """Run the jobs of an app, restarted when the code changes.
+
+    As `worker` with --reload, and with logs for people.
+    """
     return _run(True, "text", **flags)
 
 
@@ -81,12 +88,12 @@ def _run(reload: bool, log_format: str | None, *, target: str | None, url: str |
             target=found["app"], url=url, name=name, reload=reload, queues=found["queues"], concurrency=found["concurrency"],
             processes=found["processes"], process_slots=found["process_slots"], grace=found["grace"],
             log_level=found["log_level"], log_format=found["log_format"], loop=found["loop"],
-        )  # fmt: skip
+        )
     )
 
 
 @click.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False
 )
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def demo(args: tuple[str, ...]) -> int:

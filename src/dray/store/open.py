@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from dray.errors import ConfigurationError, NotSupported
 
@@ -48,7 +48,16 @@ def open_store(url: str, *, migrate: bool = True, clock: Clock | None = None) ->
     path = Path(name[1:]).absolute()
     if path.is_dir():
         raise ConfigurationError(f"{url!r} names a folder; name a file in it: sqlite:///{name[1:].rstrip('/')}/dray.db.")
-    return SqliteStore(path, synchronous=synchronous, migrate=migrate, clock=clock, url=url)
+    return SqliteStore(path, synchronous=synchronous, migrate=migrate, clock=clock, url=absolute(url))
+
+
+def absolute(url: str) -> str:
+    """The URL in the form that means the same in whatever folder it is read."""
+    parts = urlsplit(url)
+    if parts.scheme.lower() != "sqlite" or parts.netloc or parts.path in ("", "/", "/:memory:"):
+        return url
+    path = quote(str(Path(unquote(parts.path)[1:]).absolute()))
+    return f"sqlite:///{path}" + (f"?{parts.query}" if parts.query else "")
 
 
 def redacted(url: str) -> str:

@@ -1,4 +1,5 @@
 """Which jobs have really started: written by a worker process, read by its supervisor after the process has died.
+A job is on it from its start until its outcome is in the store.
 
 A page of memory that both share. What was claimed and is not on the board had not started: it goes back to its queue uncounted,
 and is not suspected of having killed the worker.
@@ -22,10 +23,8 @@ class Board:
 
     def __init__(self, fd: int | None = None) -> None:
         if fd is None:
-            file, path = tempfile.mkstemp(prefix="dray-board-")
-            os.unlink(path)
-            os.ftruncate(file, SIZE)
-            self.fd = file
+            self.fd = _memory()
+            os.ftruncate(self.fd, SIZE)
         else:
             self.fd = fd
         self._memory = mmap.mmap(self.fd, SIZE)
@@ -56,3 +55,11 @@ class Board:
         """Done with it."""
         self._memory.close()
         os.close(self.fd)
+
+
+def _memory() -> int:
+    if hasattr(os, "memfd_create"):  # never on a disk that may be full: writing to it would then kill the process
+        return os.memfd_create("dray-board")
+    file, path = tempfile.mkstemp(prefix="dray-board-")
+    os.unlink(path)
+    return file

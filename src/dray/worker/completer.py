@@ -16,8 +16,12 @@ from dray.model.job import Claimed
 from dray.model.lifecycle import Move
 
 AT_ONCE = 1000
+BACKLOG = 50_000  # log lines that may wait to be written; a run that says more than can be written loses the oldest
 NOTES_EVERY = 0.25  # seconds; progress in between is overwritten, log lines gather
 LOG_KEEP = 1000  # lines of one job
+
+
+Ended = tuple[Move, int]  # and its place on the board
 
 
 class Gathered(Struct, frozen=True):
@@ -31,30 +35,31 @@ class Completer:
     """Put into by every thread that runs jobs, emptied by the pump."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
-        self._moves: deque[Move] = deque()
+        # Put into by many threads and emptied by one: each object stays the same, and is emptied item by item.
+        self._moves: deque[Ended] = deque()
         self._wake = wake
         self._progress: dict[int, tuple[bytes, int, int]] = {}
-        self._logs: deque[tuple[int, str, str, int, int]] = deque()
+        self._logs: deque[tuple[int, str, str, int, int]] = deque(maxlen=BACKLOG)
         self._noted = 0.0
 
-    def put(self, move: Move) -> None:
-        """A job has come to something."""
-        self._moves.append(move)
+    def put(self, move: Move, place: int = -1) -> None:
+        """A job has come to something. `place`: where it stands on the board, until this is written."""
+        self._moves.append((move, place))
         self._wake()
 
     def nudge(self) -> None:
         """Let the pump come by."""
         self._wake()
 
-    def take(self) -> list[Move]:
+    def take(self) -> list[Ended]:
         """Up to 1000 of them, oldest first."""
         moves = self._moves
-        found: list[Move] = []
+        found: list[Ended] = []
         while moves and len(found) < AT_ONCE:
             found.append(moves.popleft())
         return found
 
-    def put_back(self, moves: list[Move]) -> None:
+    def put_back(self, moves: list[Ended]) -> None:
         """They could not be written; they come first again."""
         self._moves.extendleft(reversed(moves))
 
@@ -85,14 +90,33 @@ class Completer:
         if not all_of_them and now - self._noted < NOTES_EVERY:
             return None
         self._noted = now
-        progress, self._progress = self._progress, {}
-        logs: list[tuple[int, str, str, int, int]] = []
-        while self._logs and len(logs) < AT_ONCE:
-            logs.append(self._logs.popleft())
-        return Gathered(list(progress.values()), logs)
+        progress: dict[int, tuple[bytes, int, int]] = {}
+        while self._progress:
+            seq, newest = self._progress.popitem()
+            progress.setdefault(seq, newest)
+        logs = [self._logs.popleft() for _ in range(len(self._logs))]
+        return Gathered(list(progress.values()), _newest(logs) if len(logs) > LOG_KEEP else logs)
+
+    def notes_back(self, notes: Gathered) -> None:
+        """They could not be written."""
+        for data, seq, claim in notes.progress:
+            self._progress.setdefault(seq, (data, seq, claim))
+        self._logs.extendleft(reversed(notes.logs))
 
     def notes_due_in(self) -> float | None:
         """Seconds until notes that wait are to be written; None if none wait."""
         if not self._progress and not self._logs:
             return None
         return max(0.0, NOTES_EVERY - (time.monotonic() - self._noted))
+
+
+def _newest(logs: list[tuple[int, str, str, int, int]]) -> list[tuple[int, str, str, int, int]]:
+    """Without the lines that would be trimmed as soon as they are written."""
+    left: dict[int, int] = {}
+    kept = []
+    for line in reversed(logs):
+        left[line[3]] = left.get(line[3], LOG_KEEP) - 1
+        if left[line[3]] >= 0:
+            kept.append(line)
+    kept.reverse()
+    return kept

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from dray.app import Dray
-from dray.errors import DrayError
+from dray.errors import ConfigurationError, DrayError
 from dray.observe.log import get_logger, set_up
 from dray.target import load_app
 from dray.worker.blocked import LoopWatch
@@ -125,7 +125,11 @@ def main(line_fd: int, board_fd: int) -> int:
         app = load_app(settings.target)
         if settings.url is not None:
             app.configure(url=settings.url)
-        _ = app.store
+        if not app.store.shared:
+            raise ConfigurationError(
+                f"The store of {settings.target} is in memory, where no worker process can see it; use a file (sqlite:///dray.db), "
+                "or an embedded worker (`with app.worker(): …`)."
+            )
     except DrayError as error:
         line.say(cannot=str(error))
         return CANNOT_START

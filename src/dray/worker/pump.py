@@ -13,7 +13,9 @@ from collections.abc import Callable
 
 from dray.errors import DrayError
 from dray.model.duration import human
+from dray.model.job import KEEP_FAILED, State
 from dray.model.lifecycle import Move
+from dray.model.outcome import ErrorRecord
 from dray.observe.log import get_logger
 from dray.store.protocol import Listening, Store
 from dray.store.values import Catch, Want
@@ -52,6 +54,7 @@ class Pump:
         self._orders_at = 0.0
         self._distrust = 0.0
         self._looked = False
+        self._lost_lease = False
         self._patience = 0.0
         self._going = True
         self._thread = threading.Thread(target=self._turn, name="dray-pump", daemon=True)
@@ -71,6 +74,13 @@ class Pump:
         self._listener.wake()
         self._thread.join(timeout)
 
+    def expel(self, node: int) -> None:
+        """The lease of `node` is gone: if that is who we are, end what runs and enter anew."""
+        if node == self.node and not self._lost_lease:
+            log.error("worker %d: its lease was not renewed in time, and its jobs were given to others; entering anew", node)
+            self._lost_lease = True
+            self._listener.wake()
+
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be written."""
@@ -84,21 +94,19 @@ class Pump:
         while self._going or len(self._completer) or self._runner.returned:
             try:
                 again = self._once()
+                if time.monotonic() >= self._orders_at:
+                    self._orders()
+                if not again and self._going and not len(self._completer):
+                    self._sleep()
                 self._patience = 0.0
             except DrayError as error:
                 if not self._going and self._patience >= 1.0:
                     log.error("%d outcomes could not be written before the end: %s", len(self._completer), error)
                     return
                 self._wait_after(error)
-                continue
             except Exception as error:  # a defect must not end the thread that everything hangs on
                 log.exception("unexpected error in the pump")
                 self._wait_after(error)
-                continue
-            if time.monotonic() >= self._orders_at:
-                self._orders()
-            if not again and self._going and not len(self._completer):
-                self._sleep()
 
     def _wait_after(self, error: Exception) -> None:
         self._patience = min(MAX_PATIENCE, max(0.05, self._patience * 2))
@@ -108,35 +116,65 @@ class Pump:
     def _once(self) -> bool:
         """One exchange with the store; whether there may be more to do at once."""
         self._writing = True
+        ended = self._completer.take()
         try:
-            moves = self._completer.take()
-            final = bool(moves)
-            notes = self._completer.notes(all_of_them=final)
-            if notes is not None:
-                self._store.run(self._store.plans.note, notes.progress, notes.logs, LOG_KEEP)
+            self._write_notes(all_of_them=bool(ended))
             self._return_unstarted()
+            if self._lost_lease:
+                self._enter_anew()
             want = self._intake.want() if self.claiming else None
-            if not moves and want is None:
+            if not ended and want is None:
                 return False
-            settle = [move for move in moves if not move.settled]
+            moves = [move for move, _ in ended if not move.settled]
             try:
-                stale, catch = self._store.run(self._store.plans.exchange, settle, want, self.node)
-            except BaseException:
-                self._completer.put_back(settle)
+                stale, catch = self._store.run(self._store.plans.exchange, moves, want, self.node)
+            except DrayError:
                 raise
+            except Exception:
+                if not moves:
+                    raise
+                stale, catch = self._one_by_one(moves), None
+        except BaseException:
+            self._completer.put_back(ended)
+            raise
         finally:
             self._writing = False
+        self._runner.written(ended)
         if stale:
-            self._report(stale, settle)
+            self._report(stale, moves)
         if catch is None:
             return False
         return self._caught(want, catch)
 
+    def _write_notes(self, *, all_of_them: bool) -> None:
+        notes = self._completer.notes(all_of_them=all_of_them)
+        if notes is None:
+            return
+        try:
+            self._store.run(self._store.plans.note, notes.progress, notes.logs, LOG_KEEP)
+        except DrayError:
+            self._completer.notes_back(notes)
+            raise
+        except Exception:  # they are not worth holding up the outcomes
+            log.exception("%d log lines could not be written", len(notes.logs))
+
+    def _one_by_one(self, moves: list[Move]) -> list[int]:
+        """One of them cannot be written at all, and must not hold up the others: its job fails."""
+        stale: list[int] = []
+        for move in moves:
+            try:
+                stale += self._store.run(self._store.plans.settle, [move])
+            except DrayError:
+                raise
+            except Exception as error:
+                log.exception("the outcome %r of job %d cannot be written; it fails", move.word, move.seq)
+                stale += self._store.run(self._store.plans.settle, [unwritable(move, error)])
+        return stale
+
     def _caught(self, want: Want | None, catch: Catch) -> bool:
         if catch.expelled:
             log.error("worker %d: its lease was not renewed in time, and its jobs were given to others; entering anew", self.node)
-            self._expelled()
-            self.node = self._enter()
+            self._enter_anew()
             return True
         self.last_look = time.monotonic()
         self._next_due = None if catch.next_due is None else self.last_look + catch.next_due
@@ -148,14 +186,21 @@ class Pump:
         wanted = sum(want.slots.values()) if want is not None else 0
         return bool(catch.jobs) and len(catch.jobs) >= wanted
 
+    def _enter_anew(self) -> None:
+        self._expelled()
+        self.node = self._enter()
+        self._lost_lease = False
+
     def _return_unstarted(self) -> None:
-        if self._runner.returned:
-            jobs, self._runner.returned = self._runner.returned, []
-            try:
-                self._store.run(self._store.plans.release, jobs)
-            except BaseException:
-                self._runner.returned = jobs + self._runner.returned
-                raise
+        returned = self._runner.returned
+        if not returned:
+            return
+        jobs = [returned.popleft() for _ in range(len(returned))]
+        try:
+            self._store.run(self._store.plans.release, jobs)
+        except BaseException:
+            returned.extendleft(reversed(jobs))
+            raise
 
     def _report(self, stale: list[int], moves: list[Move]) -> None:
         for move in moves:
@@ -169,7 +214,7 @@ class Pump:
         listener, store = self._listener, self._store
         listener.show()
         try:
-            if len(self._completer) or self._runner.returned or not self._going:
+            if len(self._completer) or self._runner.returned or self._lost_lease or not self._going:
                 return
             look_at = time.monotonic() + LOOK
             pulse = store.pulse()
@@ -215,3 +260,9 @@ class Pump:
         for order in self._store.run(self._store.plans.orders, self.node):
             self._cancel(order.seq, order.claim, order.reason)
 
+
+def unwritable(move: Move, error: Exception) -> Move:
+    """What becomes of a job whose outcome the store refuses."""
+    told = f"the outcome of the run could not be written: {type(error).__name__}: {error}"
+    text = told.encode("utf-8", "backslashreplace").decode("utf-8")
+    return Move(move.seq, move.claim, move.queue, State.FAILED, "raised", error=ErrorRecord("StoreError", text), keep=KEEP_FAILED)

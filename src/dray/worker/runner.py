@@ -8,19 +8,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dray.app import Dray
 from dray.events import Event, Settled, Started
 from dray.model.job import Claimed
 from dray.model.job import Executor as Kind
-from dray.model.lifecycle import decide
+from dray.model.lifecycle import Rules, decide
 from dray.model.outcome import Outcome
+from dray.observe.log import get_logger
 from dray.task import Task
 from dray.worker.board import Board
-from dray.worker.completer import Completer
+from dray.worker.completer import Completer, Ended
 from dray.worker.executors.base import Executor
+
+log = get_logger("runner")
 
 
 class Runner:
@@ -33,7 +37,7 @@ class Runner:
         self._listeners = listeners
         self._pid = os.getpid()
         self.executors: Mapping[Kind, Executor] = {}
-        self.returned: list[Claimed] = []  # to be given back; a list's append and swap need no lock
+        self.returned: deque[Claimed] = deque()  # to be given back
 
     # -- in
 
@@ -59,17 +63,35 @@ class Runner:
 
     # -- out
 
+    def leave_if_copy(self) -> None:
+        """End this process if a function has forked it off and returned in both: the copy must not speak for the job, and has no
+        threads to go on with."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+
     def ended(self, job: Claimed, place: int, outcome: Outcome, task: Task[..., Any] | None) -> None:
         """The run came to something. Called by the thread that ran it."""
-        if os.getpid() != self._pid:
-            os._exit(0)  # the function forked and this is the copy: it must not speak for the job
-        if self._board is not None:
-            self._board.end(place)
-        rules = task.rules if task is not None and job.options is None else task.rules_for(job.options) if task else None
-        move = decide(job, outcome, job.started, rules) if rules is not None else decide(job, outcome, job.started)
+        rules = self._rules(job, task)
+        move = decide(job, outcome, job.started) if rules is None else decide(job, outcome, job.started, rules)
         if self._listeners:
             self._tell(Settled(job, outcome, move))
-        self._completer.put(move)
+        self._completer.put(move, place)
+
+    def _rules(self, job: Claimed, task: Task[..., Any] | None) -> Rules | None:
+        if task is None or job.options is None:
+            return None if task is None else task.rules
+        try:
+            return task.rules_for(job.options)
+        except Exception as error:  # what is kept with the job cannot be read: the task's own rules then
+            log.warning("the options of job %d cannot be read: %s", job.seq, error)
+            return task.rules
+
+    def written(self, ended: Sequence[Ended]) -> None:
+        """Their outcomes are in the store. Not before that are they off the board: a run whose outcome died with its worker was
+        lost like any other."""
+        if self._board is not None:
+            for _, place in ended:
+                self._board.end(place)
 
     def give_back(self, jobs: list[Claimed]) -> None:
         """They have not started here and will not."""
@@ -78,4 +100,7 @@ class Runner:
 
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener raised on %s", type(event).__name__)

@@ -1,6 +1,6 @@
 """The child process that runs functions one after the other, and may be killed at any moment.
 
-Started as `python -m dray.worker.executors.child FD`; it ends when its parent does.
+Started as `python -m dray.worker.executors.child FD PARENT_PID`; it ends when its parent does.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ class Sender:
                     os._exit(0)  # the parent is gone: nobody could hear what we do
 
 
-def main(fd: int) -> int:
+def main(fd: int, parent: int) -> int:
     """Run what the parent sends."""
-    die_with_parent()
+    die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     connection = socket.socket(fileno=fd)
@@ -111,9 +111,10 @@ def main(fd: int) -> int:
         for message in messages:
             if isinstance(message, Run):
                 for job in message.jobs:
-                    sender.say(run(app, attempts, job))
+                    done = run(app, attempts, job)
                     if os.getpid() != pid:
                         os._exit(0)  # the function forked, and this is the copy: it must not speak for the job
+                    sender.say(done)
     with contextlib.suppress(Exception):
         resources.close()
     app.close()
@@ -151,20 +152,20 @@ def load(hello: Hello) -> Dray:
     return app
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int) -> None:
     """Ask Linux to kill this process when the thread that started it ends; elsewhere the closed connection ends it."""
     if sys.platform == "linux":
         import ctypes
 
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        if os.getppid() == 1:
+        if os.getppid() != parent:  # it ended before it could be told
             os._exit(0)
 
 
 if __name__ == "__main__":
     try:
-        code = main(int(sys.argv[1]))
+        code = main(int(sys.argv[1]), int(sys.argv[2]))
     except (KeyboardInterrupt, BrokenPipeError, DrayError):
         code = 0
     os._exit(code)  # threads that a function left behind do not keep the process

@@ -5,90 +5,30 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
-from msgspec import Struct
+import msgspec
 
 from dray.model.duration import human
 from dray.model.job import Claimed
 from dray.model.outcome import Cancelled, Interrupted, Lost, Outcome
 from dray.observe.log import get_logger
-from dray.task import Task
 from dray.worker.attempt import timed_out
 from dray.worker.executors.base import Corridor, Pace
-from dray.worker.executors.wire import Done, Frames, Hello, Log, Progress, Ready, Run, Unfit, frame, from_child
+from dray.worker.executors.pooled import PooledChild, Recycling, Waiting
+from dray.worker.executors.wire import Done, Hello, Log, Progress, Ready, Run, Unfit, from_child
 from dray.worker.exits import how_it_ended
 
 log = get_logger("processes")
 
 LOOK_AT_MEMORY = 0.05  # seconds between looks at a job with a memory limit
-PAGE = os.sysconf("SC_PAGE_SIZE")
+HUNG_UP = 1.0  # seconds that a child may live after it has closed its connection
+LOOK_FOR_DEATH = 0.5  # seconds, where the system does not tell
 BATCH = 100  # jobs that may wait in one child, if they are short
-
-
-class Recycling(Struct, frozen=True):
-    """When a child is replaced by a fresh one, between two jobs."""
-
-    jobs: int = 10_000
-    age: float = 3600.0  # seconds
-    memory: int = 1 << 30  # bytes
-    idle: float = 300.0  # seconds without work after which it ends
-
-
-class Waiting(Struct):
-    """A job in a child's hands."""
-
-    job: Claimed
-    task: Task[..., object]
-    timeout: float | None
-    memory_limit: int | None
-    place: int = -2
-
-
-class Child:
-    """One child process, as its parent sees it. Touched by the pool's thread only."""
-
-    def __init__(self, hello: Hello) -> None:
-        ours, theirs = socket.socketpair()
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "dray.worker.executors.child", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        theirs.close()
-        self.connection = ours
-        self.frames = Frames()
-        self.ready = False
-        self.unfit: str | None = None
-        self.queue: deque[Waiting] = deque()  # the first one runs
-        self.deadline: float | None = None
-        self.born = time.monotonic()
-        self.idle_since = self.born
-        self.served = 0
-        self.retiring = False
-        self.verdict: Outcome | None = None  # why we killed it: what the job `condemned` came to
-        self.condemned: tuple[int, int] | None = None
-        ours.sendall(frame([hello]))
-
-    def memory(self) -> int:
-        """Resident bytes; 0 where they cannot be read."""
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            return int(Path(f"/proc/{self.process.pid}/statm").read_bytes().split()[1]) * PAGE
-        return 0
-
-    def kill(self, verdict: Outcome) -> None:
-        """End it now; its job comes to `verdict` unless its own outcome was on the way."""
-        if self.verdict is None:
-            head = self.queue[0].job
-            self.verdict, self.condemned = verdict, (head.seq, head.claim)
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
 
 
 class ProcessExecutor:
@@ -105,7 +45,7 @@ class ProcessExecutor:
         self._recycling = recycling or Recycling()
         self._prewarm = prewarm
         self._pace = Pace()
-        self._children: list[Child] = []
+        self._children: list[PooledChild] = []
         self._queue: deque[Claimed] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._given = 0
@@ -132,7 +72,9 @@ class ProcessExecutor:
         self._call(lambda: self._queue.extend(jobs))
 
     def room(self) -> int:
-        """How many more jobs it would like to have."""
+        """How many more jobs it would like to have; none while no child process can be started."""
+        if self._failures and time.monotonic() < self._not_before:
+            return 0
         return self.slots + self._pace.ahead(self.slots) - self.busy()
 
     def busy(self) -> int:
@@ -153,6 +95,7 @@ class ProcessExecutor:
         def kill_all() -> None:
             for child in self._children:
                 if child.queue:
+                    child.interrupted = True
                     child.kill(Interrupted())
 
         self._call(kill_all)
@@ -186,18 +129,35 @@ class ProcessExecutor:
     def _work(self) -> None:
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         while not self._stopping:
-            for key, _ in self._selector.select(self._timeout()):
-                if key.data is None:
-                    with contextlib.suppress(BlockingIOError):
-                        os.read(self._wake_read, 4096)
-                else:
-                    self._hear(key.data)
-            while self._calls:
-                self._calls.popleft()()
-            self._watch()
-            self._distribute()
+            try:
+                self._turn()
+            except Exception:  # a defect must not end the thread that everything here hangs on
+                log.exception("unexpected error in the pool of child processes")
         for child in list(self._children):
+            if child.queue:
+                child.kill_group()
             self._end(child)
+
+    def _turn(self) -> None:
+        for key, events in self._selector.select(self._timeout()):
+            child = key.data
+            if child is None:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake_read, 4096)
+            elif child not in self._children:
+                continue  # it has gone in this very turn
+            elif key.fileobj == child.death:
+                self._died(child)
+            else:
+                if events & selectors.EVENT_WRITE:
+                    child.flush()
+                    self._watch_connection(child)
+                if events & selectors.EVENT_READ:
+                    self._hear(child)
+        while self._calls:
+            self._calls.popleft()()
+        self._watch()
+        self._distribute()
 
     def _timeout(self) -> float | None:
         now = time.monotonic()
@@ -206,13 +166,19 @@ class ProcessExecutor:
             times.append(LOOK_AT_MEMORY)
         if self._queue and now < self._not_before:
             times.append(self._not_before - now)
-        if self._children:
-            times.append(self._recycling.idle / 4)
+        for child in self._children:
+            times.append(LOOK_FOR_DEATH if child.death < 0 or child.hung_up is not None else self._recycling.idle / 4)
         return max(0.0, min(times)) if times else None
 
     def _watch(self) -> None:
         now = time.monotonic()
         for child in list(self._children):
+            if child.death < 0 and child.process.poll() is not None:
+                self._died(child)
+                continue
+            if child.hung_up is not None and now - child.hung_up > HUNG_UP:
+                child.kill_group()
+                continue
             if not child.queue:
                 if now - child.idle_since > self._recycling.idle:
                     self._end(child)
@@ -227,9 +193,9 @@ class ProcessExecutor:
         if not self._queue:
             return
         depth = max(1, min(BATCH, self._pace.ahead(1)))
-        fit = [child for child in self._children if child.ready and child.verdict is None and not child.retiring]
+        fit = [child for child in self._children if child.fit]
         starting = sum(not child.ready for child in self._children)
-        batches: dict[Child, list[Waiting]] = {}
+        batches: dict[PooledChild, list[Waiting]] = {}
         while self._queue and fit:
             child = min(fit, key=lambda child: len(child.queue))
             if len(child.queue) >= depth:
@@ -255,16 +221,13 @@ class ProcessExecutor:
         options = task.job_options(job.options)
         return Waiting(job, task, options.timeout, options.memory_limit)
 
-    def _send(self, child: Child, batch: list[Waiting]) -> None:
+    def _send(self, child: PooledChild, batch: list[Waiting]) -> None:
         if child.queue[0] is batch[0]:
             self._head_starts(child)
-        data = frame([Run([waiting.job for waiting in batch])])
-        try:
-            child.connection.sendall(data)
-        except OSError:
-            pass  # it has died: its end of the connection tells us, and what becomes of the jobs is decided then
+        child.say([Run([waiting.job for waiting in batch])])
+        self._watch_connection(child)
 
-    def _head_starts(self, child: Child) -> None:
+    def _head_starts(self, child: PooledChild) -> None:
         head = child.queue[0]
         head.place = self._corridor.started(head.job)
         child.deadline = None if head.timeout is None else time.monotonic() + head.timeout
@@ -273,33 +236,50 @@ class ProcessExecutor:
         if len(self._children) >= self.slots:
             return
         try:
-            child = Child(self._hello())
+            child = PooledChild(self._hello())
         except OSError as error:
             self._failed(f"a child process could not be started: {error}")
             return
-        child.connection.setblocking(True)
         self._children.append(child)
         self._selector.register(child.connection, selectors.EVENT_READ, child)
+        if child.death >= 0:
+            self._selector.register(child.death, selectors.EVENT_READ, child)
+        self._watch_connection(child)
+
+    def _watch_connection(self, child: PooledChild) -> None:
+        if child.hung_up is None:
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.out else 0)
+            self._selector.modify(child.connection, wanted, child)
 
     def _failed(self, reason: str) -> None:
         self._failures += 1
         delay = min(30.0, 0.5 * 2**self._failures)
         self._not_before = time.monotonic() + delay
         log.error("%s; trying again in %s", reason, human(delay))
+        if not any(child.fit for child in self._children):
+            self._take_back()  # another worker may be able to run them
 
-    def _hear(self, child: Child) -> None:
+    def _hear(self, child: PooledChild) -> bool:
+        """Whether there was something."""
+        data = child.hear()
+        if data is None:
+            return False
+        if not data:  # it is about to die, or its function has closed what is not its own
+            self._selector.unregister(child.connection)
+            child.hung_up = time.monotonic()
+            return False
         try:
-            data = child.connection.recv(1 << 18)
-        except OSError:
-            data = b""
-        if not data:
-            self._died(child)
-            return
-        for body in child.frames.feed(data):
-            for message in from_child(body):
-                self._message(child, message)
+            for body in child.frames.feed(data):
+                for message in from_child(body):
+                    self._message(child, message)
+        except msgspec.DecodeError as error:
+            log.error("child process %d does not speak our language any more (%s); killing it", child.process.pid, error)
+            self._selector.unregister(child.connection)
+            child.hung_up = time.monotonic()
+            child.kill_group()
+        return True
 
-    def _message(self, child: Child, message: object) -> None:
+    def _message(self, child: PooledChild, message: object) -> None:
         match message:
             case Ready():
                 child.ready = True
@@ -315,7 +295,7 @@ class ProcessExecutor:
             case _:
                 pass
 
-    def _job_done(self, child: Child, done: Done) -> None:
+    def _job_done(self, child: PooledChild, done: Done) -> None:
         head = child.queue.popleft()
         child.served += 1
         child.deadline = None
@@ -329,44 +309,52 @@ class ProcessExecutor:
             self._head_starts(child)
             return
         child.idle_since = time.monotonic()
-        rules = self._recycling
-        worn = child.served >= rules.jobs or child.idle_since - child.born > rules.age
-        if worn or (child.served % 16 == 0 and child.memory() > rules.memory):
+        if child.worn(self._recycling):
             self._end(child)
 
-    def _end(self, child: Child) -> None:
+    def _end(self, child: PooledChild) -> None:
         """Let a child go that has nothing to do: it ends when its connection does."""
         self._forget(child)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        child.close()
+        try:
             child.process.wait(1.0)
-            return
-        child.process.kill()
-        child.process.wait()
+        except subprocess.TimeoutExpired:
+            child.kill_group()
+            child.process.wait()
 
-    def _forget(self, child: Child) -> None:
-        if child in self._children:
-            self._children.remove(child)
-            self._selector.unregister(child.connection)
-            child.connection.close()
+    def _forget(self, child: PooledChild) -> None:
+        self._children.remove(child)
+        for file in (child.connection, child.death):
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(file)
 
-    def _died(self, child: Child) -> None:
+    def _died(self, child: PooledChild) -> None:
+        while child.hung_up is None and self._hear(child):
+            pass  # what it said last
+        if child not in self._children:
+            return  # it was worn, and has ended as it was meant to
         self._forget(child)
+        child.kill_group()  # what its function had started would run beside the next attempt
         code = child.process.wait()
+        child.close()
         waiting = list(child.queue)
         child.queue.clear()
         if not child.ready:
             self._failed(f"a child process could not start: {child.unfit or how_it_ended(code)}")
-        if waiting:
-            head, *others = waiting
-            if child.verdict is None:
-                outcome: Outcome = Lost(how_it_ended(code))
-            elif child.condemned == (head.job.seq, head.job.claim):
-                outcome = child.verdict
-            else:  # the condemned job had just ended by itself, and this one was hit in its place
-                outcome = Interrupted()
-            self._done += 1
-            self._corridor.ended(head.job, head.place, outcome, head.task)
-            self._queue.extendleft(other.job for other in reversed(others))
+        if not waiting:
+            return
+        head, *others = waiting
+        if child.verdict is None:
+            outcome: Outcome = Lost(how_it_ended(code))
+        elif child.condemned == (head.job.seq, head.job.claim):
+            outcome = child.verdict
+        else:  # the condemned job had just ended by itself, and this one was hit in its place
+            outcome = Interrupted()
+        self._done += 1
+        self._corridor.ended(head.job, head.place, outcome, head.task)
+        self._queue.extendleft(other.job for other in reversed(others))
+        if child.interrupted:
+            self._take_back()
 
     def _cancel(self, seq: int, claim: int, reason: str) -> None:
         for child in self._children:
