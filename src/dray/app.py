@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
+import msgspec
+
 from dray.config import settings
 from dray.context import JobContext, current
 from dray.errors import ConfigurationError, PayloadTooLarge, StaleClaim, UnknownTask
@@ -18,7 +20,7 @@ from dray.handle import JobHandle
 from dray.insight import Insight
 from dray.model import ids
 from dray.model.duration import size
-from dray.model.job import NewJob
+from dray.model.job import Claimed, NewJob
 from dray.model.outcome import Outcome
 from dray.options import check
 from dray.schedules import Schedules, schedule_row
@@ -234,7 +236,7 @@ class Dray:
         running = self._running()
         if running is None:
             session.run(store.plans.add, jobs)
-        elif not session.run(store.plans.add_child, jobs, *running):
+        elif not session.run(store.plans.add_child, children(jobs, running), running.seq, running.claim):
             raise stale(running)
 
     async def aadd(self, jobs: Sequence[NewJob]) -> None:
@@ -245,15 +247,15 @@ class Dray:
         running = self._running()
         if running is None:
             await run(store.plans.add, jobs)
-        elif not await run(store.plans.add_child, jobs, *running):
+        elif not await run(store.plans.add_child, children(jobs, running), running.seq, running.claim):
             raise stale(running)
 
-    def _running(self) -> tuple[int, int] | None:
-        """(seq, claim) of the run that enqueues, if a job of this app is running here: what a stale one enqueues must not be."""
+    def _running(self) -> Claimed | None:
+        """The job that enqueues, if one of this app is running here: what a run enqueues that has lost its claim must not be."""
         context = current.get()
         if context is None or context.ended or context.app is not self:
             return None
-        return context.claimed.seq, context.claimed.claim
+        return context.claimed
 
     def enqueue_many(
         self, calls: Iterable[Call[..., R]], *, progress: Callable[[int], object] | None = None
@@ -351,10 +353,15 @@ class TaskMaker:
         return task
 
 
-def stale(running: tuple[int, int]) -> StaleClaim:
+def children(jobs: Sequence[NewJob], running: Claimed) -> list[NewJob]:
+    """The jobs that a running one enqueues: they know it."""
+    return [msgspec.structs.replace(job, parent=running.id) for job in jobs]
+
+
+def stale(running: Claimed) -> StaleClaim:
     """The error for what a run wanted to enqueue after it had lost its claim."""
     return StaleClaim(
-        f"This run (claim {running[1]}) has lost its claim on the job, which was given to another worker or is final; nothing was "
-        "enqueued. Stop what the function is doing."
+        f"This run (claim {running.claim}) has lost its claim on the job, which was given to another worker or is final; nothing "
+        "was enqueued. Stop what the function is doing."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -26,13 +27,16 @@ class Notes(Protocol):
 class JobContext:
     """The job that is running, as `current_job()` gives it."""
 
-    __slots__ = ("_cancelled", "_deadline", "_job", "_notes", "app", "ended")
+    __slots__ = ("_cancelled", "_deadline", "_ends", "_job", "_notes", "app", "ended", "saw_cancelled")
 
     def __init__(self, job: Claimed, notes: Notes, app: Any, deadline: float | None = None) -> None:
         self._job = job
         self._notes = notes
         self._deadline = deadline
+        self._ends = None if deadline is None else time.monotonic() + deadline - time.time()
         self._cancelled: str | None = None
+        #: whether the function has looked and been told that it is to stop
+        self.saw_cancelled = False
         #: the app whose worker runs the job
         self.app = app
         #: set when the run is over: what goes on after that (a thread it left behind) is no longer part of the job
@@ -100,8 +104,11 @@ class JobContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked to cancel this job. A function in a thread should look from time to time and return."""
-        return self._cancelled is not None
+        """Whether the run is to end: somebody asked to cancel the job, the worker stops, or its time is over. A function in a
+        thread should look from time to time and, when it is told, return: it then counts as cancelled, interrupted or timed out."""
+        told = self._cancelled is not None or (self._ends is not None and time.monotonic() >= self._ends)
+        self.saw_cancelled = self.saw_cancelled or told
+        return told
 
     @property
     def cancel_reason(self) -> str | None:

@@ -204,10 +204,18 @@ def _live(facts: Facts) -> list[NodeInfo]:
 def _obstacle(facts: Facts) -> Explanation | None:
     """What keeps every worker from taking the job, if anything does."""
     job, now, queue = facts.job, facts.now, facts.queue
+    unreachable = _out_of_reach(facts)
     if queue is not None and queue.paused:
         by = f" by {queue.paused_by}" if queue.paused_by else ""
         why = f"Queue {job.queue} is paused{by} since {when(queue.paused, now)}."
-        return Explanation(code="queue-paused", why=why, do="Resume the queue.", command=f"dray resume {job.queue}")
+        also = () if unreachable is None else (unreachable.why,)
+        return Explanation(code="queue-paused", why=why, do="Resume the queue.", command=f"dray resume {job.queue}", also=also)
+    return unreachable
+
+
+def _out_of_reach(facts: Facts) -> Explanation | None:
+    """Why no worker could take the job even if it looked for it now."""
+    job, now = facts.job, facts.now
     live = _live(facts)
     if not live:
         gone = max(facts.nodes, key=lambda node: node.renewed, default=None)

@@ -161,11 +161,27 @@ class Task(Generic[P, R]):
     # -- running
 
     def executor_for(self, options: Options) -> Executor:
-        """Async functions run on the loop, others in a thread; with a timeout in a process, because only that can be ended."""
+        """Async functions run on the loop, others in a thread; with a timeout or a memory limit in a process, because only that can
+        be ended. Raises ConfigurationError for an executor that cannot run the function, or not keep to its memory limit."""
         chosen: Executor | None = or_else(options.executor, or_else(self.options.executor, None))
+        limited = options.memory_limit is not UNSET or self.options.memory_limit is not UNSET
         if chosen is None:
             timed = options.timeout is not UNSET or self.options.timeout is not UNSET
-            return Executor.ASYNC if self.is_async else Executor.PROCESS if timed else Executor.THREAD
+            if limited or (timed and not self.is_async):
+                return Executor.PROCESS
+            return Executor.ASYNC if self.is_async else Executor.THREAD
+        if chosen is Executor.ASYNC and not self.is_async:
+            raise ConfigurationError(
+                f'task {self.name} is no `async def`: executor="async" would block the event loop; leave it out.'
+            )
+        if chosen is Executor.THREAD and self.is_async:
+            raise ConfigurationError(
+                f'task {self.name} is an `async def`: executor="thread" is for plain functions; leave it out.'
+            )
+        if limited and chosen is not Executor.PROCESS:
+            raise ConfigurationError(
+                f'task {self.name}: memory_limit needs executor="process", which alone can be killed; leave the executor out.'
+            )
         return chosen
 
     def job_options(self, kept: bytes | None) -> JobOptions:
@@ -194,14 +210,6 @@ class Task(Generic[P, R]):
 
     def _plain(self) -> Plain:
         options = self.options
-        if not self.is_async and options.executor is Executor.ASYNC:
-            raise ConfigurationError(
-                f'task {self.name} is no `async def`: executor="async" would block the event loop; leave it out.'
-            )
-        if self.is_async and options.executor is Executor.THREAD:
-            raise ConfigurationError(
-                f'task {self.name} is an `async def`: executor="thread" is for plain functions; leave it out.'
-            )
         return Plain(
             queue=or_else(options.queue, DEFAULT_QUEUE),
             executor=self.executor_for(NO_OPTIONS),

@@ -19,7 +19,7 @@ class InMemory(StoreMachine):
 
 
 class TestInMemory(InMemory.TestCase):  # type: ignore[misc, name-defined]
-    settings = settings(max_examples=120, stateful_step_count=50, deadline=None, suppress_health_check=QUIET)
+    settings = settings(max_examples=400, stateful_step_count=50, deadline=None, suppress_health_check=QUIET)
 
 
 @pytest.mark.torture

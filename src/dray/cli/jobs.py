@@ -18,7 +18,7 @@ from dray.cli.view import STATES, job_json, moment_of, note_of, short_ids
 @click.option("--task", metavar="NAME", help="Only jobs of this task; * and ? stand for any characters.")
 @click.option("--tag", metavar="TAG", help="Only jobs with this tag.")
 @click.option("--schedule", metavar="NAME", help="Only jobs that this schedule fired.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many to show.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, metavar="N", help="How many to show.")
 @click.option("--before", type=int, metavar="N", help="The page after one that ended with `--before N`.")
 @store_options
 def jobs(
@@ -48,7 +48,6 @@ def jobs(
     ]  # fmt: skip
     if not rows:
         output.say("No jobs match." if wanted else "There are no jobs.")
-        return
     output.table(("id", "task", "queue", "state", "tries", "when", "note"), rows, wide=("note",))
     if page.next is not None:
         output.say(f"There may be more: add --before {page.next} (or --limit).", "bright_black")

@@ -85,16 +85,20 @@ def existing_file(url: str) -> Path:
         raise StoreUnavailable(f"There is no store at {path} yet; `dray migrate` makes it, or name another one with --url.")
     from dray.store.sqlite import schema
 
-    with contextlib.suppress(sqlite3.Error):  # whatever it is, opening it for use says it better
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
-        try:
-            version = schema.version(connection)
-        finally:
-            connection.close()
-        if version < schema.newest():
-            has = f"has schema {version}, this version of Dray needs {schema.newest()}" if version else "has no Dray schema"
-            raise SchemaMismatch(f"The database {path} {has}; `dray migrate` brings it up to date.")
+    version = schema_of(path)
+    if version < schema.newest():
+        has = f"has schema {version}, this version of Dray needs {schema.newest()}" if version else "has no Dray schema"
+        raise SchemaMismatch(f"The database {path} {has}; `dray migrate` brings it up to date.")
     return path
+
+
+def schema_of(path: Path) -> int:
+    """The schema of the database in an existing file, 0 if it has none of ours; writes nothing. Raises StoreError."""
+    from dray.store.sqlite import schema
+    from dray.store.sqlite.session import translated
+
+    with translated(str(path)), contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+        return schema.check(connection, str(path))
 
 
 @contextlib.contextmanager

@@ -54,10 +54,13 @@ def state_cell(state: str) -> tuple[str, str]:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, wide: Sequence[str] = (), right: Sequence[str] = ()) -> None:
     """Rows under their headings. `wide` columns give way where the terminal is narrow; `right` ones hold numbers."""
+    found = list(rows)
     if not on_terminal():
         click.echo("\t".join(column.upper() for column in columns))
-        for row in rows:
+        for row in found:
             click.echo("\t".join(_plain(cell) for cell in row))
+        return
+    if not found:
         return
     from rich.table import Table
     from rich.text import Text
@@ -68,7 +71,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, wide: Seque
             column, no_wrap=True, overflow="ellipsis", justify="right" if column in right else "left",
             ratio=1 if column in wide else None, min_width=None if column in wide else len(column),
         )  # fmt: skip
-    for row in rows:
+    for row in found:
         made.add_row(*(Text(_plain(cell), style=cell[1] if isinstance(cell, tuple) else "") for cell in row))
     console().print(made)
 

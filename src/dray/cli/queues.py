@@ -74,10 +74,10 @@ def queues(url: str | None, as_json: bool) -> None:
         found, now = insight.queues(), store_now(insight.store)
     if as_json:
         output.emit([queue_json(queue) for queue in found])
-    elif found:
-        _table(found, now)
-    else:
+        return
+    if not found:
         output.say("There are no queues: no job has been enqueued yet.")
+    _table(found, now)
 
 
 def _table(found: list[QueueInfo], now: int) -> None:
@@ -157,7 +157,6 @@ def workers(url: str | None, as_json: bool) -> None:
         return
     if not nodes:
         output.say("No worker is alive; start one: dray worker TARGET")
-        return
     rows = [
         (
             node.name, node.host, node.pid, node_state(node), node.running, room(node), served(node), ago(node.entered, now),

@@ -74,7 +74,6 @@ def list_(url: str | None, as_json: bool) -> None:
         return
     if not rows:
         output.say("There are no schedules. Those of the code (@app.schedule) are here once a worker has started.")
-        return
     output.table(
         ("schedule", "task", "when", "zone", "next", "last", "missed"),
         [

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-from urllib.parse import quote
-
 import click
 
 from dray.cli import output
-from dray.cli.options import file_of, json_option, store_options, store_url
+from dray.cli.options import file_of, json_option, schema_of, store_options, store_url
 from dray.config import settings
 
 
@@ -25,11 +21,7 @@ def migrate(mode: str | None, url: str | None, as_json: bool) -> None:
 
     chosen = store_url(url)
     path = file_of(chosen)
-    before = 0
-    if path.exists():
-        with contextlib.suppress(sqlite3.Error):  # opening it to migrate says what is wrong with it
-            with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
-                before = schema.version(connection)
+    before = schema_of(path) if path.exists() else 0
     pending = [step for step in schema.migrations() if step[0] > before]
     if mode is None:
         store = open_store(chosen, migrate=False)
@@ -37,7 +29,7 @@ def migrate(mode: str | None, url: str | None, as_json: bool) -> None:
             schema.migrate(store.session.writer, store.where)
         finally:
             store.close()
-    now = before if mode else max(before, schema.newest())
+    now = before if mode else schema.newest()
     if as_json:
         names = [f"{number:04} {name}" for number, name, _ in pending]
         output.emit({"store": str(path), "schema": now, "newest": schema.newest(), ("pending" if mode else "applied"): names})

@@ -70,6 +70,7 @@ def dev(**flags: Any) -> int:
 
 def _run(reload: bool, log_format: str | None, *, target: str | None, url: str | None, name: str | None, **flags: Any) -> int:
     from dray.model.duration import seconds
+    from dray.worker.queues import parse_queues
     from dray.worker.settings import WorkerSettings
     from dray.worker.supervisor import run
 
@@ -80,6 +81,7 @@ def _run(reload: bool, log_format: str | None, *, target: str | None, url: str |
         raise ConfigurationError(
             "Which app? Name it (dray worker jobs.py), or set DRAY_APP or `app` in [tool.dray] of pyproject.toml."
         )
+    parse_queues(found["queues"])
     if found["log_level"] not in LEVELS:
         raise ConfigurationError(f"log_level is {found['log_level']!r}: use {', '.join(LEVELS)}.")
     # Only the option's URL goes over: without it the app's own is meant, which asks the environment and the files itself.

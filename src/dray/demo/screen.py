@@ -13,6 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 PLAIN_WIDTH = 110
 
 
+class InVain(Exception):
+    """Something that was waited for did not come."""
+
+
 class Screen:
     """The one place that prints."""
 
@@ -48,10 +52,10 @@ class Screen:
 
             yield told
 
-    def wait(self, title: str, total: int, look: Callable[[], int], patience: float = 90.0) -> float | None:
+    def wait(self, title: str, total: int, look: Callable[[], int], patience: float = 90.0) -> float:
         """Look ten times a second until `total` is reached, with a bar; gives the seconds it took.
 
-        Gives None if `patience` seconds did not suffice: what is missing is then for the auditor to say.
+        Raises `InVain` if that has not happened after `patience` seconds.
         """
         began = time.monotonic()
         with self.bar(title, total) as told:
@@ -61,4 +65,4 @@ class Screen:
                 if done >= total:
                     return time.monotonic() - began
                 time.sleep(0.1)
-        return None
+        raise InVain(f"after {patience:.0f} s there were {done:,} of {total:,} {title}")

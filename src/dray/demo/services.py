@@ -21,6 +21,13 @@ class ServiceFailed(Exception):
     """A process of the demonstration did not start."""
 
 
+def failed(name: str) -> ServiceFailed:
+    """Why a process did not start: the last line that it logged."""
+    path = settings.folder("logs") / f"{name}.log"
+    last = path.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing was logged"]
+    return ServiceFailed(f"the process {name} did not start: {last[0]} (see {path})")
+
+
 @dataclass
 class Service:
     """One started process. `port` is 0 for the worker, which has none."""
@@ -110,8 +117,7 @@ class Services:
 
     def _server(self, name: str, *arguments: str) -> Service:
         command = [sys.executable, "-m", f"dray.demo.{name}", *arguments]
-        path = settings.folder("logs") / f"{name}.log"
-        with path.open("ab") as log:
+        with (settings.folder("logs") / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
             )
@@ -121,8 +127,7 @@ class Services:
             selector.register(process.stdout, selectors.EVENT_READ)
             line = process.stdout.readline() if selector.select(PATIENCE) else ""
         if not line.startswith(READY):
-            last = path.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing was logged"]
-            raise ServiceFailed(f"the process {name} did not start: {last[0]} (see {path})")
+            raise failed(name)
         service.port = int(line.split()[-1])
         return service
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from dray.demo import check, db, drive, mailbox, migration, processes, settings, states, works
 from dray.demo.drive import Measured
-from dray.demo.screen import Screen
-from dray.demo.services import Services
+from dray.demo.screen import InVain, Screen
+from dray.demo.services import Services, failed
 
 JOBS_EACH = 5  # that a sign-up in the background makes
 
@@ -64,7 +64,7 @@ class Story:
             f"The record and {JOBS_EACH} jobs in one transaction; a worker does the rest. In the middle it is killed.",
         )
         self.worker = self.services.worker()
-        self.screen.wait("worker ready", 1, lambda: len(states.children()), 30)
+        self.screen.wait("workers ready", 1, self.ready, 30)
         middle, over = threading.Event(), threading.Event()
         killer = threading.Thread(target=self.kill_child, args=(middle, over))
         killer.start()
@@ -86,12 +86,16 @@ class Story:
             self.screen.say(f"kill -9 for the worker's child: {kill}")
         total = len(run.answered) * JOBS_EACH
         took = self.screen.wait("jobs succeeded", total, lambda: states.counts().get("succeeded", 0))
-        if took is not None:
-            self.screen.verdict(True, f"all {total:,} jobs succeeded, {took:.1f} s after the last visitor had gone")
+        self.screen.verdict(True, f"all {total:,} jobs succeeded, {took:.1f} s after the last visitor had gone")
         self.audit.expect("kill -9 of the worker's child", bool(self.kills), "; ".join(self.kills) or "it was not there")
         self.nothing_lost(run)
         check.sign_ups(self.audit, "background", run.answered)
         check.exact_count(self.audit)
+
+    def ready(self) -> int:
+        if not self.worker.alive:
+            raise failed("worker")
+        return len(states.children())
 
     def kill_child(self, middle: threading.Event, over: threading.Event) -> None:
         """kill -9 for the process that runs the jobs: in the middle of the run, when it has done some and holds others.
@@ -224,13 +228,16 @@ def tell(once: bool, visitors: int, requests: int, port: int, seed: int) -> int:
     with Services() as services:
         story = Story(services, visitors, requests)
         story.open(port, seed)
-        story.inline()
-        story.background()
-        story.table()
-        if once:
-            story.larger_works()
-            story.schedules()
+        try:
+            story.inline()
+            story.background()
+            story.table()
+            if once:
+                story.larger_works()
+                story.schedules()
+        except InVain as error:
+            story.audit.expect("the story", False, f"{error}; the logs are in {settings.folder('logs')}")
         code = story.close()
-        if not once:
+        if not (once or code):
             story.stay()
         return code

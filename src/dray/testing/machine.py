@@ -166,6 +166,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert [job.id for job in catch.jobs] == (expected or [])
         for job in catch.jobs:
             mine = self.model.jobs[job.id]
+            mine.seq = job.seq
             assert (job.claim, job.attempt, job.losses) == (mine.claim, mine.attempt, mine.losses), "I11"
             assert 1 <= job.attempt <= job.max_attempts, "I4"
         self.runs += catch.jobs

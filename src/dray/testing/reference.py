@@ -21,7 +21,7 @@ class Kept:
     """A job."""
 
     id: bytes
-    seq: int
+    order: int
     task: str
     queue: str
     rank: int
@@ -36,6 +36,7 @@ class Kept:
     node: int | None = None
     cancel: bool = False
     prune_after: int | None = None
+    seq: int = 0  # the store's number for it, known from its first claim on
     raised: int = 0  # runs of this life that raised
     history: dict[int, str] = field(default_factory=dict)
 
@@ -51,10 +52,10 @@ class Reference:
         self.jobs: dict[bytes, Kept] = {}
         self.paused: set[str] = set()
         self.nodes: dict[int, int] = {}  # until when the lease is good
-        self._seq = 0
+        self._added = 0
 
     def by_seq(self, seq: int) -> Kept | None:
-        """The job that was the `seq`-th to be enqueued."""
+        """The job that the store has given this number."""
         return next((job for job in self.jobs.values() if job.seq == seq), None)
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -69,10 +70,10 @@ class Reference:
         for job in new:
             if job.id in self.jobs:
                 continue
-            self._seq += 1
+            self._added += 1
             due = now + int(job.delay * SECOND)
             self.jobs[job.id] = Kept(
-                job.id, self._seq, job.task, job.queue, -job.priority, due, job.max_attempts,
+                job.id, self._added, job.task, job.queue, -job.priority, due, job.max_attempts,
                 None if job.expires_in is None else now + int(job.expires_in * SECOND),
                 State.READY if due <= now else State.SCHEDULED,
             )  # fmt: skip
@@ -125,7 +126,7 @@ class Reference:
         got: list[bytes] = []
         for queue in queues:
             lane = [job for job in ready if job.queue == queue and job.state is State.READY]
-            lane.sort(key=lambda job: (not job.parked, job.task if job.parked else "", job.rank, job.due, job.seq))
+            lane.sort(key=lambda job: (not job.parked, job.task if job.parked else "", job.rank, job.due, job.order))
             for job in lane:
                 if len(got) == slots:
                     break

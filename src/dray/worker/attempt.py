@@ -24,6 +24,7 @@ from dray.worker.transaction import run_in_transaction
 
 MAX_TRACEBACK = 32_768
 MAX_MESSAGE = 4_096
+MAX_NAME = 200
 
 # Contexts whose run is to end because the worker stops, not because of the job.
 INTERRUPT = "the worker stops"
@@ -42,7 +43,8 @@ class Attempts:
         """What the function will see, and its timeout in seconds."""
         timeout = None
         if job.options is not None or task.options.timeout is not msgspec.UNSET:
-            timeout = task.job_options(job.options).timeout
+            with contextlib.suppress(msgspec.DecodeError):  # told by the run, which then counts as an attempt that failed
+                timeout = task.job_options(job.options).timeout
         return JobContext(job, self._notes, self.app, None if timeout is None else time.time() + timeout), timeout
 
     # -- plain functions, in a thread or a child process
@@ -52,10 +54,10 @@ class Attempts:
         token = current.set(context)
         job = context.claimed
         try:
-            args, kwargs = task.signature.decode(job.args)
+            args, kwargs = self._decode(task, job)
             for parameter, name in task.resources.items():
                 kwargs[parameter] = self.resources.get(name)
-            with self._around(context) as around:
+            with self._around(task, context) as around:
                 if task.transactional:
                     outcome = run_in_transaction(self.app, task, job, args, kwargs)
                 else:
@@ -80,25 +82,27 @@ class Attempts:
         job = context.claimed
         limit: asyncio.Timeout | None = None
         try:
-            args, kwargs = task.signature.decode(job.args)
+            args, kwargs = self._decode(task, job)
             for parameter, name in task.resources.items():
                 kwargs[parameter] = await self.resources.aget(name)
             if timeout is None and not self.app.middleware and not task.transactional:
                 value = await task.func(*args, **kwargs)
                 return self._fits(task, Returned(task.signature.encode_result(value) if value is not None else None))
-            async with asyncio.timeout(timeout) as limit:
-                with self._around(context) as around:
-                    if task.transactional:
-                        outcome: Outcome = await self._arun_in_transaction(task, job, args, kwargs)
-                    else:
-                        value = await task.func(*args, **kwargs)
-                        outcome = Returned(task.signature.encode_result(value) if value is not None else None)
-                    outcome = self._fits(task, outcome)
-                    around.outcome = outcome
+            with self._around(task, context) as around:
+                try:
+                    async with asyncio.timeout(timeout) as limit:
+                        if task.transactional:
+                            outcome: Outcome = await self._arun_in_transaction(task, job, args, kwargs)
+                        else:
+                            value = await task.func(*args, **kwargs)
+                            outcome = Returned(task.signature.encode_result(value) if value is not None else None)
+                except TimeoutError as error:
+                    if timeout is None or limit is None or not limit.expired():
+                        raise
+                    outcome = timed_out(task, timeout, error)
+                around.outcome = outcome = self._fits(task, outcome)
             return outcome
         except BaseException as error:
-            if limit is not None and limit.expired() and isinstance(error, TimeoutError):
-                return timed_out(task, timeout or 0.0, error)
             return outcome_of(error, task, context)
         finally:
             context.ended = True
@@ -123,16 +127,28 @@ class Attempts:
             )
         return outcome
 
-    def _around(self, context: JobContext) -> contextlib.AbstractContextManager[Around]:
-        return Around(self.app.middleware, context) if self.app.middleware else _NOTHING_AROUND
+    def _around(self, task: Task[..., Any], context: JobContext) -> contextlib.AbstractContextManager[Around]:
+        return Around(self.app.middleware, task, context) if self.app.middleware else _NOTHING_AROUND
+
+    @staticmethod
+    def _decode(task: Task[..., Any], job: Claimed) -> tuple[list[Any], dict[str, Any]]:
+        if job.options is not None:
+            try:
+                task.job_options(job.options)
+            except msgspec.DecodeError as error:
+                raise UndecodablePayload(
+                    f"{task.name}: the stored options of the job cannot be read ({error}); cancel it, and enqueue it again."
+                ) from None
+        return task.signature.decode(job.args)
 
 
 class Around:
     """The middleware of one run: each generator runs to its yield before the function, outermost first, and is sent the outcome
-    after it, innermost first."""
+    after it, innermost first. What one of them raises is the outcome for those around it."""
 
-    def __init__(self, makers: Any, context: JobContext) -> None:
+    def __init__(self, makers: Any, task: Task[..., Any], context: JobContext) -> None:
         self._makers = makers
+        self._task = task
         self._context = context
         self._open: list[Generator[None, Outcome, None]] = []
         self.outcome: Outcome | None = None
@@ -141,33 +157,38 @@ class Around:
         try:
             for maker in self._makers:
                 generator = maker(self._context)
-                next(generator)
+                try:
+                    next(generator)
+                except StopIteration:
+                    name = getattr(maker, "__qualname__", repr(maker))
+                    raise ConfigurationError(
+                        f"The middleware {name} did not yield; write `outcome = yield` where the job is to run."
+                    ) from None
                 self._open.append(generator)
-        except StopIteration:
-            name = getattr(maker, "__qualname__", repr(maker))
-            raise ConfigurationError(
-                f"The middleware {name} did not yield; write `outcome = yield` where the job is to run."
-            ) from None
-        except BaseException:
-            self._unwind(None)
+        except BaseException as error:
+            self._unwind(outcome_of(error, self._task, self._context))
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         outcome = self.outcome
-        if error is not None:
-            outcome = outcome_of(error, None, self._context)
+        if error is not None or outcome is None:
+            outcome = outcome_of(error or RuntimeError("the run ended without an outcome"), self._task, self._context)
         self._unwind(outcome)
 
-    def _unwind(self, outcome: Outcome | None) -> None:
-        for generator in reversed(self._open):
-            if outcome is None:
-                generator.close()
-                continue
-            with contextlib.suppress(StopIteration):
+    def _unwind(self, outcome: Outcome) -> None:
+        raised: BaseException | None = None
+        while self._open:
+            generator = self._open.pop()
+            try:
                 generator.send(outcome)
                 generator.close()
-        self._open = []
+            except StopIteration:
+                pass
+            except BaseException as error:
+                raised, outcome = error, outcome_of(error, self._task, self._context)
+        if raised is not None:
+            raise raised
 
 
 class _Nothing(contextlib.AbstractContextManager[Any]):
@@ -189,12 +210,12 @@ def outcome_of(error: BaseException, task: Task[..., Any] | None, context: JobCo
         case Retry():
             return Raised(record(error), delay=_retry_delay(error))
         case Snooze():
-            return _checked(error, lambda: Snoozed(seconds(error.delay, "the delay of Snooze"), str(error)))
+            return _checked(error, lambda: Snoozed(seconds(error.delay, "the delay of Snooze"), text_of(error)))
         case GiveUp() | NotEncodable() | ConfigurationError():
             return Raised(record(error), final=True)
         case Cancel():
-            return Cancelled(str(error))
-        case asyncio.CancelledError() if context.cancelled:
+            return Cancelled(text_of(error))
+        case asyncio.CancelledError() if context.cancel_reason is not None:
             if context.cancel_reason == INTERRUPT:
                 return Interrupted()
             return Cancelled(context.cancel_reason or "")
@@ -235,11 +256,15 @@ def record(error: BaseException) -> ErrorRecord:
     """An error as text that can be kept."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ in ("builtins", "dray.errors") else f"{kind.__module__}.{kind.__qualname__}"
+    return ErrorRecord(clean(name, MAX_NAME), text_of(error), trace(error))
+
+
+def text_of(error: BaseException) -> str:
+    """Its text, whatever its class makes of that."""
     try:
-        message = str(error)
-    except Exception as worse:
-        message = f"<its text cannot be made: {type(worse).__name__}>"
-    return ErrorRecord(name, clean(message, MAX_MESSAGE), trace(error))
+        return clean(str(error), MAX_MESSAGE)
+    except BaseException as worse:
+        return f"<its text cannot be made: {type(worse).__name__}>"
 
 
 def trace(error: BaseException) -> str:
@@ -249,7 +274,7 @@ def trace(error: BaseException) -> str:
         frames = frames.tb_next
     try:
         text = "".join(traceback.format_exception(type(error), error, frames))
-    except Exception as worse:
+    except BaseException as worse:
         text = f"<the traceback cannot be made: {type(worse).__name__}>"
     return clean(text if len(text) <= MAX_TRACEBACK else "…" + text[-MAX_TRACEBACK:], MAX_TRACEBACK + 1)
 

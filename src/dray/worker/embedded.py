@@ -60,10 +60,16 @@ class EmbeddedWorker:
             node.store,
             lambda: {node.id: time.monotonic() - node.pump.last_look},
             lambda _, order: node.cancel(order.seq, order.claim, order.reason),
+            node.expel,
         )
         self._maintenance = Maintenance(node.store, node.name, self._listeners)
         self._watch = LoopWatch(loop, node.describe)
-        await node.start()
+        try:
+            await node.start()
+        except BaseException:
+            self.node = None
+            await loop.run_in_executor(None, node.leave)
+            raise
         self._keeper.service.start()
         self._maintenance.start()
         self._watch.start()
@@ -80,6 +86,7 @@ class EmbeddedWorker:
         await loop.run_in_executor(None, self._maintenance.stop)
         await node.stop(self.settings.grace)
         await loop.run_in_executor(None, self._keeper.service.stop)
+        await loop.run_in_executor(None, node.leave)
         await loop.run_in_executor(None, self._watch.stop)
 
     # -- on a loop of its own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from dray.observe.log import get_logger
@@ -16,12 +17,17 @@ RENEW = 5.0  # seconds; a lease is good for 15
 
 class Keeper:
     """Renews every 5 seconds. `nodes` tells which nodes live, with the seconds since each last looked for jobs with success;
-    `order` takes the orders that come back."""
+    `order` takes the orders that come back, `expelled` the nodes that the store has given up."""
 
-    def __init__(self, store: Store, nodes: Callable[[], Mapping[int, float]], order: Callable[[int, CancelOrder], None]) -> None:
+    def __init__(
+        self, store: Store, nodes: Callable[[], Mapping[int, float]], order: Callable[[int, CancelOrder], None],
+        expelled: Callable[[int], None],
+    ) -> None:
         self._store = store
         self._nodes = nodes
         self._order = order
+        self._expelled = expelled
+        self.last = time.monotonic()  # when the store was last reached
         self.service = Service("keeper", RENEW, self.renew)
 
     def renew(self) -> None:
@@ -30,8 +36,10 @@ class Keeper:
         if not nodes:
             return
         answer = self._store.run(self._store.plans.extend, nodes)
+        self.last = time.monotonic()
         for node in answer.expelled:
             log.warning("the lease of worker %d had run out before it was renewed", node)
+            self._expelled(node)
         for node, orders in answer.cancels.items():
             for order in orders:
                 self._order(node, order)

@@ -7,7 +7,6 @@ import inspect
 import os
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +16,6 @@ from dray.app import Dray
 from dray.events import Event
 from dray.model.duration import human
 from dray.model.job import Executor as Kind
-from dray.model.lifecycle import decide
-from dray.model.outcome import Interrupted
 from dray.observe.log import get_logger
 from dray.store.values import NodeEntry
 from dray.worker.attempt import Attempts
@@ -42,8 +39,8 @@ log = get_logger("node")
 class Node:
     """Runs jobs of `app` on `loop` (which is running), in threads and in child processes.
 
-    `start` and `stop` are coroutines on that loop. `wait_for_threads`: whether `stop` waits for functions in threads however
-    long they take (an embedded worker must; a process that ends anyway need not).
+    `start` and `stop` are coroutines on that loop; `leave` is the last thing. `wait_for_threads`: whether `stop` waits for
+    functions in threads however long they take (an embedded worker must; a process that ends anyway need not).
     """
 
     def __init__(
@@ -80,7 +77,6 @@ class Node:
         self.pump = Pump(
             self.store, self.intake, self.runner, self.completer, self._listener, self._enter, self.cancel, self._expelled
         )
-        self._stopped = threading.Event()
 
     @property
     def id(self) -> int:
@@ -133,14 +129,25 @@ class Node:
                 await call(hook)
             except Exception:
                 log.exception("a stop hook raised")
-        self._abandon_threads()
-        await self.loop.run_in_executor(None, self._finish)
+        await self.loop.run_in_executor(None, self._stop_executors)
         try:
             await self.resources.aclose()
             self.resources.close()
         except Exception:
             log.exception("a resource raised while it was closed")
-        self._stopped.set()
+        await self.loop.run_in_executor(None, self.pump.stop)
+
+    def leave(self) -> None:
+        """After `stop`: tell the store that this node is no more. What it should still have goes back uncounted."""
+        try:
+            self.store.run(self.store.plans.leave, self.id)
+        except Exception as error:
+            log.warning("could not leave the store, others will notice within the lease: %s", error)
+        self._listener.close()
+
+    def expel(self, node: int) -> None:
+        """The store has given up `node`, which this was or still takes itself to be."""
+        self.pump.expel(node)
 
     def running(self) -> int:
         """How many jobs are here."""
@@ -166,30 +173,15 @@ class Node:
             await asyncio.sleep(0.01)
         return True
 
-    def _abandon_threads(self) -> None:
-        """Functions in threads that did not heed the interruption end with the process, which is about to: give their jobs back as
-        the very last thing."""
-        if self._wait_for_threads:
-            return
-        for executor in self.executors.values():
-            for job in executor.running():
-                self.completer.put(decide(job, Interrupted(), job.started))
-
     def _say_stopping(self) -> None:
         try:
             self.store.run(self.store.plans.stopping, self.id)
         except Exception as error:
             log.warning("could not tell the store that this worker stops: %s", error)
 
-    def _finish(self) -> None:
-        self.pump.stop()
+    def _stop_executors(self) -> None:
         for executor in self.executors.values():
             executor.stop()
-        try:
-            self.store.run(self.store.plans.leave, self.id)
-        except Exception as error:
-            log.warning("could not leave the store, others will notice within the lease: %s", error)
-        self._listener.close()
 
     def _enter(self) -> int:
         entry = NodeEntry(self.name, socket.gethostname(), os.getpid(), self.info())

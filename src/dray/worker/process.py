@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -56,7 +56,11 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
-        node = Node(self.app, self.settings, loop, board=self.board, supervisor=os.getppid(), wait_for_threads=False)
+        try:
+            node = Node(self.app, self.settings, loop, board=self.board, supervisor=os.getppid(), wait_for_threads=False)
+        except DrayError as error:
+            self.line.say(cannot=str(error))
+            raise SystemExit(CANNOT_START) from None
         self.node = node
         self.line.say(hello=node.store.url, node=node.id)
         watch = LoopWatch(loop, node.describe)
@@ -73,20 +77,15 @@ class WorkerProcess:
             "worker %d is ready: process %d, queues %s, %d tasks", node.id, os.getpid(), node.queues.describe(), len(self.app.tasks)
         )
         await self._stop.wait()
-        keeper = None
-        if self._orphan:
-            log.warning("the supervisor is gone; this worker finishes what it has and ends")
-            keeper = Keeper(
-                node.store, lambda: {node.id: 0.0}, lambda _, order: node.cancel(order.seq, order.claim, order.reason)
-            )
-            keeper.service.start()
         log.info("worker %d stops, %d jobs are running", node.id, node.running())
         await node.stop(self.settings.grace)
-        if keeper is not None:
-            keeper.service.stop()
-        watch.stop()
         self._ended.set()
-        self.line.say(left=True)
+        # A function in a thread that would not end is still running, and must not be given back before this process has ended: the
+        # supervisor does that. An orphan does it itself, as the very last thing.
+        if self._orphan or not node.running():
+            node.leave()
+            self.line.say(left=True)
+        end(0)
 
     def _report(self) -> None:
         node = self.node
@@ -103,10 +102,18 @@ class WorkerProcess:
             for message in messages:
                 if "cancel" in message:
                     node.cancel(*message["cancel"])
-        if not self._ended.is_set() and self._stop is not None:
-            self._orphan = True
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._stop.set)
+                if "expelled" in message:
+                    node.expel(message["expelled"])
+        if self._ended.is_set() or self._stop is None:
+            return
+        self._orphan = True
+        log.warning("the supervisor is gone; this worker finishes what it has and ends")
+        keeper = Keeper(
+            node.store, lambda: {node.id: 0.0}, lambda _, order: node.cancel(order.seq, order.claim, order.reason), node.expel
+        )
+        keeper.service.start()
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._stop.set)
 
 
 def main(line_fd: int, board_fd: int) -> int:
@@ -143,6 +150,14 @@ def main(line_fd: int, board_fd: int) -> int:
     return 0
 
 
+def end(status: int) -> NoReturn:
+    """End the process. Functions in threads that would not end must not keep it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(status)
+
+
 def loop_factory(choice: str) -> Any:
     """uvloop's where it is installed and not refused; None is asyncio's own."""
     if choice == "asyncio":
@@ -159,11 +174,9 @@ def loop_factory(choice: str) -> Any:
 if __name__ == "__main__":
     try:
         status = main(int(sys.argv[1]), int(sys.argv[2]))
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
+    except SystemExit as ending:
+        status = ending.code if isinstance(ending.code, int) else 1
     except BaseException:
         log.exception("the worker process ends because of an unexpected error")
         status = 1
-    sys.stderr.flush()
-    sys.stdout.flush()
-    os._exit(status)  # functions in threads that would not end must not keep the process
+    end(status)

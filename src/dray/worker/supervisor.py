@@ -8,7 +8,6 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -23,66 +22,20 @@ from dray.observe.log import get_logger, set_up
 from dray.store.open import open_store
 from dray.store.protocol import Store
 from dray.store.values import CancelOrder
-from dray.worker.board import Board
 from dray.worker.exits import CANNOT_START, how_it_ended
 from dray.worker.keeper import Keeper
-from dray.worker.line import Line
 from dray.worker.settings import WorkerSettings
+from dray.worker.ward import Child
 
 log = get_logger("supervisor")
 
 DEAF_AFTER = 60.0  # seconds without a successful look for jobs, with room for some, after which a worker is restarted
 STOPPED_FOR = 15.0  # seconds that a child may be stopped (SIGSTOP) before it is killed if it holds up the store
-STEADY_AFTER = 10.0  # seconds after which a child is taken to run well
-MAX_BACKOFF = 30.0
+STEADY_AFTER = 1.0  # seconds that a child must have lived for the next to be started at once
+MAX_BACKOFF = 30.0  # seconds between attempts to start a child that does not get ready
+AFTER_GRACE = 10.0  # seconds beyond the grace for stop hooks, resources and the last writes
+REPLACED = 5.0  # seconds between looks at whether the store's file is still the one that is open
 ONE_WISH = 0.2  # seconds in which a second signal is the same wish: a shell sends Ctrl-C to all, and some parents pass it on
-
-
-class Child:
-    """One worker process, as the supervisor sees it."""
-
-    def __init__(self, number: int, settings: WorkerSettings) -> None:
-        self.number = number
-        ours, theirs = socket.socketpair()
-        self.board = Board()
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "dray.worker.process", str(theirs.fileno()), str(self.board.fd)],
-            pass_fds=[theirs.fileno(), self.board.fd], stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        theirs.close()
-        self.line = Line(ours)
-        self.line.say(settings=msgspec.to_builtins(settings))
-        self.born = time.monotonic()
-        self.node: int | None = None
-        self.look_age = 0.0
-        self.started = False
-        self.left = False
-        self.cannot: str | None = None
-        self.leaving = False  # told to stop
-        self.stopped_since: float | None = None
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self.process.pid
-
-    def stopped(self) -> bool:
-        """Whether it has been stopped (SIGSTOP, a debugger): it lives, but does nothing. Linux only."""
-        try:
-            text = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return False
-        return text.rpartition(")")[2].split()[0] in ("T", "t")
-
-    def signal(self, number: int) -> None:
-        """Send a signal, if it still lives."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(number)
-
-    def close(self) -> None:
-        """Free what belonged to it."""
-        self.line.close()
-        self.board.close()
 
 
 class Supervisor:
@@ -96,10 +49,12 @@ class Supervisor:
         self._maintenance: Maintenance | None = None
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
-        self._stopping: float | None = None  # when it has to be over, by the steady clock
+        self._stopping = False
         self._stop_heard = 0.0
         self._code = 0
         self._backoff = 0.0
+        self._worked = False  # whether a child has ever got ready
+        self._url: str | None = None  # of the store, as soon as a child has told
         self._start_at: dict[int, float] = {}  # number of a child that is missing: when to start it
         self._burials: list[threading.Thread] = []
         self._reload = threading.Event()
@@ -147,48 +102,45 @@ class Supervisor:
             self._restart("the code has changed")
         now = time.monotonic()
         for number, at in list(self._start_at.items()):
-            if self._stopping is None and now >= at:
+            if not self._stopping and now >= at:
                 del self._start_at[number]
                 self._spawn(number)
 
     def _timeout(self) -> float:
         now = time.monotonic()
         times = [1.0] + [at - now for at in self._start_at.values()]
-        if self._stopping is not None:
-            times.append(self._stopping - now)
         return max(0.0, min(times))
 
     # -- children
 
     def _spawn(self, number: int) -> None:
-        child = Child(number, self.settings)
-        child.line.connection.setblocking(False)
+        try:
+            child = Child(number, self.settings)
+        except OSError as error:
+            log.error("a worker process could not be started: %s", error)
+            self._start_again(number)
+            return
         self.children.append(child)
         self._selector.register(child.line.connection, selectors.EVENT_READ, child)
 
     def _hear(self, child: Child) -> None:
-        messages = child.line.hear()
-        if messages is None:
+        child.hear()
+        if child.hung_up:
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(child.line.connection)
-            return
-        for message in messages:
-            if "hello" in message:
-                self._open(message["hello"])
-            if "node" in message:
-                child.node = message["node"]
-            if "pulse" in message:
-                child.look_age = message["pulse"]
-            child.started = child.started or "started" in message
-            child.left = child.left or "left" in message
-            child.cannot = message.get("cannot", child.cannot)
+        self._worked = self._worked or child.started
+        self._url = child.url or self._url
+        if self._url is not None and self.store is None:
+            self._open(self._url)
 
     def _open(self, url: str) -> None:
-        if self.store is not None:
+        try:
+            self.store = open_store(url, migrate=False)
+        except DrayError as error:
+            log.warning("%s Trying again.", error)  # with the next pulse of the child
             return
-        self.store = open_store(url, migrate=False)
         name = f"{socket.gethostname()}-{os.getpid()}"
-        self._keeper = Keeper(self.store, self._living, self._order)
+        self._keeper = Keeper(self.store, self._living, self._order, self._expelled)
         self._keeper.service.start()
         self._maintenance = Maintenance(self.store, name)
         self._maintenance.start()
@@ -202,16 +154,19 @@ class Supervisor:
             if child.node == node:
                 child.line.say(cancel=[order.seq, order.claim, order.reason])
 
+    def _expelled(self, node: int) -> None:
+        for child in list(self.children):
+            if child.node == node:
+                child.line.say(expelled=node)
+
     def _reap(self) -> None:
         for child in list(self.children):
             code = child.process.poll()
             if code is None:
                 continue
-            while child.line.connection.fileno() >= 0 and (messages := child.line.hear()):
-                for message in messages:  # what it said last
-                    child.node = message.get("node", child.node)
-                    child.left = child.left or "left" in message
-                    child.cannot = message.get("cannot", child.cannot)
+            while not child.hung_up and child.hear():
+                pass  # what it said last
+            self._hear(child)
             self.children.remove(child)
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(child.line.connection)
@@ -220,33 +175,48 @@ class Supervisor:
 
     def _after_death(self, child: Child, code: int) -> None:
         if not child.left and child.node is not None and self.store is not None:
-            cause = how_it_ended(code)
-            started = child.board.started()
-            if self._stopping is not None and child.leaving:
-                started = set()  # we ended it ourselves: nothing counts
-            log.error("worker %d (process %d) has died: %s; %d jobs were running", child.node, child.pid, cause, len(started))
-            burial = threading.Thread(target=self._bury, args=(self.store, child.node, cause, started), daemon=True)
-            burial.start()
-            self._burials.append(burial)
-        if self._stopping is not None:
+            self._give_back(self.store, child.node, child, code)
+        if self._stopping:
             return
-        lived = time.monotonic() - child.born
         if code == CANNOT_START and not child.started:
             print_error(child.cannot)
-            if not self.settings.reload:
+            if self.settings.reload:
+                log.warning("waiting for the code to change")
+                self._start_at[child.number] = float("inf")
+                return
+            if not self._worked:
                 self._code = 2
                 self._stop()
                 return
-            log.warning("waiting for the code to change")
-            self._start_at[child.number] = float("inf")
-            return
-        if child.leaving or (child.started and lived > STEADY_AFTER):
+        if child.leaving:
+            self._start_at[child.number] = 0.0
+        elif child.started:
+            # The jobs of the dead one wait for its successor. One that has been ready was killed, or ran into a job that kills: the
+            # crash budget takes care of those.
+            lived = time.monotonic() - child.born
             self._backoff = 0.0
-        # The first replacement comes at once: the jobs of the dead one wait for it.
+            self._start_at[child.number] = time.monotonic() + (0.0 if lived > STEADY_AFTER else 0.25)
+        else:
+            self._start_again(child.number)
+
+    def _start_again(self, number: int) -> None:
+        """After a child that did not get ready: the first time at once, then less and less often."""
         delay, self._backoff = self._backoff, min(MAX_BACKOFF, max(0.5, self._backoff * 2))
         if delay:
             log.warning("starting another worker process in %s", human(delay))
-        self._start_at[child.number] = time.monotonic() + delay
+        self._start_at[number] = time.monotonic() + delay
+
+    def _give_back(self, store: Store, node: int, child: Child, code: int) -> None:
+        cause = how_it_ended(code)
+        started = child.board.started()
+        if child.leaving:
+            log.info("worker %d (process %d) has ended with %d jobs unfinished, which go back", node, child.pid, len(started))
+            started = set()  # we ended it ourselves: nothing counts
+        else:
+            log.error("worker %d (process %d) has died: %s; %d jobs were running", node, child.pid, cause, len(started))
+        burial = threading.Thread(target=self._bury, args=(store, node, cause, started), daemon=True)
+        burial.start()
+        self._burials = [other for other in self._burials if other.is_alive()] + [burial]
 
     def _bury(self, store: Store, node: int, cause: str, started: set[tuple[int, int]]) -> None:
         pause = 0.05
@@ -265,13 +235,15 @@ class Supervisor:
     def _check_health(self) -> None:
         now = time.monotonic()
         for child in self.children:
-            if child.look_age > DEAF_AFTER and not child.leaving:
+            if child.leave_by is not None and now > child.leave_by:
+                log.error("worker %s (process %d) does not end; killing it", child.node, child.pid)
+                child.signal(signal.SIGKILL)
+            elif child.look_age > DEAF_AFTER and not child.leaving and self._store_answers(now):
                 log.error(
                     "worker %s (process %d) lives but has not got through to the store for %s; restarting it", child.node,
                     child.pid, human(child.look_age),
                 )  # fmt: skip
-                child.leaving = True
-                child.signal(signal.SIGTERM)
+                child.stop(self.settings.grace + AFTER_GRACE)
             if not child.stopped():
                 child.stopped_since = None
             elif child.stopped_since is None:
@@ -280,6 +252,10 @@ class Supervisor:
             elif now - child.stopped_since > STOPPED_FOR and self._store_held_up():
                 log.error("the stopped process %d holds the store's lock; killing it", child.pid)
                 child.signal(signal.SIGKILL)
+
+    def _store_answers(self, now: float) -> bool:
+        """Whether we got through to the store ourselves of late: if not, then another worker process would not either."""
+        return self._keeper is not None and now - self._keeper.last < DEAF_AFTER / 2
 
     def _store_held_up(self) -> bool:
         """Whether somebody keeps the store from being written: a process stopped in the middle of a transaction does."""
@@ -291,35 +267,32 @@ class Supervisor:
     # -- stopping and restarting
 
     def _stop(self) -> None:
-        if self._stopping is not None:
+        if self._stopping:
             if time.monotonic() < self._stop_heard + ONE_WISH:
                 return
             log.warning("asked to stop again: ending at once")
             self._code = 1
             for child in self.children:
-                child.leaving = True
+                child.stop(0.0)
                 child.signal(signal.SIGKILL)
             return
         self._stop_heard = time.monotonic()
-        self._stopping = self._stop_heard + self.settings.grace + 10.0
+        self._stopping = True
         self._start_at.clear()
         if self.children:
             log.info("stopping: no more jobs are taken, what runs has %s to end", human(self.settings.grace))
         for child in self.children:
-            child.leaving = True
-            child.signal(signal.SIGCONT)
-            child.signal(signal.SIGTERM)
+            child.stop(self.settings.grace + AFTER_GRACE)
 
     def _restart(self, why: str) -> None:
-        if self._stopping is not None:
+        if self._stopping:
             return
         log.info("restarting the worker processes: %s", why)
         for number, at in list(self._start_at.items()):
             if at == float("inf"):
                 self._start_at[number] = 0.0
         for child in self.children:
-            child.leaving = True
-            child.signal(signal.SIGTERM)
+            child.stop(self.settings.grace + AFTER_GRACE)
 
     def _end(self) -> None:
         deadline = time.monotonic() + 10.0
@@ -338,7 +311,12 @@ class Supervisor:
     def _watch_files(self) -> None:
         from dray.worker.reload import watch
 
-        threading.Thread(target=watch, args=(Path.cwd(), self._reload.set), name="dray-reload", daemon=True).start()
+        folders = {Path.cwd()}
+        place = self.settings.target.partition(":")[0]
+        if place.endswith(".py") and (folder := Path(place).resolve().parent).is_dir():
+            folders.add(folder)
+        for folder in folders:
+            threading.Thread(target=watch, args=(folder, self._reload.set), name="dray-reload", daemon=True).start()
 
 
 def print_error(text: str | None) -> None:

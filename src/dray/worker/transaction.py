@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dray.app import Dray
-from dray.errors import ConfigurationError, NotSupported, StaleClaim, StoreBusy
+from dray.errors import ConfigurationError, NotSupported, StaleClaim
 from dray.model.job import Claimed
 from dray.model.lifecycle import decide
 from dray.model.outcome import Outcome, Returned
@@ -22,7 +24,9 @@ def run_in_transaction(
     app: Dray, task: Task[..., Any], job: Claimed, args: list[Any], kwargs: Mapping[str, Any]
 ) -> Outcome:
     """Call a plain function in a transaction of the store's database. Raises what the function raises, StaleClaim, StoreError."""
-    with _transaction(app) as connection:
+    transaction = Transaction(app)
+    transaction.begin()
+    with transaction as connection:
         with _as_wanted(task, connection) as (wanted, flush):
             with app.bind(connection):
                 value = task.func(*args, **kwargs, **wanted)
@@ -34,7 +38,15 @@ async def arun_in_transaction(
     app: Dray, task: Task[..., Any], job: Claimed, args: list[Any], kwargs: Mapping[str, Any]
 ) -> Outcome:
     """The same for a coroutine function; one at a time on a loop."""
-    with _transaction(app) as connection:
+    transaction = Transaction(app)
+    # Waiting for one's turn to write may take a while, and the event loop has other things to do.
+    begun = asyncio.get_running_loop().run_in_executor(None, transaction.begin)
+    try:
+        await asyncio.shield(begun)
+    except asyncio.CancelledError:
+        begun.add_done_callback(lambda done: transaction.close() if done.exception() is None else None)
+        raise
+    with transaction as connection:
         with _as_wanted(task, connection) as (wanted, flush):
             with app.bind(connection):
                 value = await task.func(*args, **kwargs, **wanted)
@@ -53,47 +65,64 @@ def _record(app: Dray, task: Task[..., Any], job: Claimed, value: Any, connectio
     return outcome
 
 
-@contextlib.contextmanager
-def _transaction(app: Dray) -> Iterator[sqlite3.Connection]:
-    store = app.store
-    if not isinstance(store, SqliteStore):
-        raise NotSupported(f"transactional=True is not supported by the store {store.where}.")
-    connection, gate = store.transaction()
-    try:
-        # The write lock is taken first: a transaction that began as a reader might not be let in later.
-        if not gate.take(BUSY_AFTER):
-            raise busy(store.where)
+class Transaction:
+    """A transaction on a connection of its own, to be entered once it has begun: then committed, or rolled back by an error."""
+
+    def __init__(self, app: Dray) -> None:
+        store = app.store
+        if not isinstance(store, SqliteStore):
+            raise NotSupported(f"transactional=True is not supported by the store {store.where}.")
+        self._store = store
+        self._pid = os.getpid()
+        self._connection, self._gate = store.transaction()
+
+    def begin(self) -> None:
+        """Wait for the write lock: a transaction that began as a reader might not be let in later. Raises StoreError."""
         try:
-            with translated(store.where):
-                _begin(connection, store.where)
-                try:
-                    yield connection
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.rollback()
+            if not self._gate.take(BUSY_AFTER):
+                raise busy(self._store.where)
+            with translated(self._store.where):
+                self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        for last in (False,) * 5 + (True,):
+            try:
+                self._connection.execute("begin immediate")
+                return
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or last:
                     raise
-                if not connection.in_transaction:
-                    raise ConfigurationError(
-                        "A transactional task committed or rolled back its connection itself; leave that to the worker."
-                    )
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self._connection
+
+    def __exit__(self, kind: object, error: object, _: object) -> None:
+        if os.getpid() != self._pid:
+            os._exit(0)  # the function forked, and this is the copy: the transaction is not its own
+        connection = self._connection
+        try:
+            if kind is not None:
+                if connection.in_transaction:
+                    connection.rollback()
+                return
+            if not connection.in_transaction:
+                raise ConfigurationError(
+                    "A transactional task committed or rolled back its connection itself; leave that to the worker."
+                )
+            with translated(self._store.where):
                 connection.commit()
         finally:
-            gate.give()
-    finally:
-        connection.close()
-        gate.close()
-    store.bell.ring({"done", "work"})
+            self.close()
+        self._store.bell.ring({"done", "work"})
 
-
-def _begin(connection: sqlite3.Connection, where: str) -> None:
-    for last in (False,) * 5 + (True,):
-        try:
-            connection.execute("begin immediate")
-            return
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or last:
-                raise
-    raise StoreBusy(where)
+    def close(self) -> None:
+        """End it; what is not committed is rolled back."""
+        self._connection.close()
+        self._gate.give()
+        self._gate.close()
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from collections import deque
 
 from dray.context import JobContext
 from dray.model.job import Claimed
-from dray.model.outcome import ErrorRecord, Outcome, Raised
-from dray.worker.attempt import INTERRUPT, Attempts
+from dray.model.outcome import Outcome, Raised
+from dray.worker.attempt import INTERRUPT, Attempts, outcome_of, record
 from dray.worker.executors.base import Corridor, Pace
 
 
@@ -27,6 +27,8 @@ class AsyncExecutor:
         self._pace = Pace()
         self._queue: deque[Claimed] = deque()
         self._tasks: dict[tuple[int, int], tuple[asyncio.Task[None], JobContext]] = {}
+        # An asyncio task that is cancelled before its first step never takes it, and could not say what became of its job.
+        self._begun: set[JobContext] = set()
         self._given = 0  # jobs here, queued or running; written by the pump and the loop, read by the pump as a hint
         self._done = 0
 
@@ -93,13 +95,19 @@ class AsyncExecutor:
         corridor = self._corridor
         task = corridor.task(job)
         assert task is not None
+        self._begun.add(context)
         place = corridor.started(job)
         began = time.perf_counter()
         outcome: Outcome
         try:
-            outcome = await self._attempts.arun(task, context, timeout)
+            if context.cancel_reason is not None:
+                outcome = outcome_of(asyncio.CancelledError(), task, context)
+            else:
+                outcome = await self._attempts.arun(task, context, timeout)
         except BaseException as error:  # arun does not raise; whatever does must not lose the job
-            outcome = Raised(ErrorRecord(type(error).__name__, str(error)))
+            outcome = Raised(record(error))
+        corridor.leave_if_copy()
+        self._begun.discard(context)
         self._pace.saw(time.perf_counter() - began)
         self._done += 1
         del self._tasks[job.seq, job.claim]
@@ -111,9 +119,10 @@ class AsyncExecutor:
         found = self._tasks.get((seq, claim))
         if found is not None:
             running, context = found
-            if not context.cancelled:
+            if context.cancel_reason is None:
                 context.ask_to_stop(reason)
-                running.cancel()
+                if context in self._begun:
+                    running.cancel()
             return
         for job in self._queue:
             if (job.seq, job.claim) == (seq, claim):
@@ -123,9 +132,10 @@ class AsyncExecutor:
 
     def _interrupt(self) -> None:
         for running, context in list(self._tasks.values()):
-            if not context.cancelled:
+            if context.cancel_reason is None:
                 context.ask_to_stop(INTERRUPT)
-            running.cancel()
+            if context in self._begun:
+                running.cancel()
 
     def _take_back(self) -> None:
         jobs = list(self._queue)

@@ -5,11 +5,17 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from typing import Any
 
+from dray.context import JobContext
 from dray.model.job import Claimed
-from dray.model.outcome import ErrorRecord, Interrupted, Outcome, Raised
-from dray.worker.attempt import INTERRUPT, Attempts, timed_out
+from dray.model.outcome import Cancelled, Interrupted, Outcome, Raised, Returned
+from dray.observe.log import get_logger
+from dray.task import Task
+from dray.worker.attempt import INTERRUPT, Attempts, record, timed_out
 from dray.worker.executors.base import Corridor, Pace, Running
+
+log = get_logger("threads")
 
 
 class ThreadExecutor:
@@ -35,13 +41,21 @@ class ThreadExecutor:
 
     def give(self, jobs: list[Claimed]) -> None:
         """Run these, in this order."""
+        if self._unwanted and not self.busy():
+            self._unwanted.clear()  # they ran elsewhere
         self._given += len(jobs)
-        while len(self._threads) < min(self.slots, self.busy()):
-            thread = threading.Thread(target=self._work, name=f"dray-thread-{len(self._threads) + 1}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        try:
+            while len(self._threads) < min(self.slots, self.busy()):
+                thread = threading.Thread(target=self._work, name=f"dray-thread-{len(self._threads) + 1}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
+        except RuntimeError as error:  # the system has no more threads for us
+            log.error("only %d of %d threads could be started: %s", len(self._threads), self.slots, error)
+            self.slots = max(1, len(self._threads))
         for job in jobs:
             self._queue.put(job)
+        if not self._threads:
+            self._corridor.give_back(self.take_back())
 
     def room(self) -> int:
         """How many more jobs it would like to have."""
@@ -66,7 +80,7 @@ class ThreadExecutor:
     def interrupt(self) -> None:
         """Tell every function that the worker stops."""
         for context in self._running.all():
-            if not context.cancelled:
+            if context.cancel_reason is None:
                 context.ask_to_stop(INTERRUPT)
 
     def take_back(self) -> list[Claimed]:
@@ -84,9 +98,12 @@ class ThreadExecutor:
         return found
 
     def stop(self) -> None:
-        """Let the threads end when they are through."""
+        """Let the threads end when they are through, and wait for those that only have to say what became of their job."""
         for _ in self._threads:
             self._queue.put(None)
+        for thread in self._threads:
+            while thread.is_alive() and sum(other.is_alive() for other in self._threads) > len(self._running.all()):
+                thread.join(0.01)
 
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
@@ -113,14 +130,28 @@ class ThreadExecutor:
         try:
             outcome = self._attempts.run(task, context)
         except BaseException as error:  # run does not raise; whatever does must not lose the job
-            outcome = Raised(ErrorRecord(type(error).__name__, str(error)))
+            outcome = Raised(record(error))
+        self._corridor.leave_if_copy()
         took = time.perf_counter() - began
+        outcome = self._as_told(task, context, outcome, timeout, took)
         self._running.remove(context)
-        if timeout is not None and took > timeout and isinstance(outcome, Raised):
-            outcome = timed_out(task, timeout)
-        if context.cancel_reason == INTERRUPT and isinstance(outcome, Raised):
-            outcome = Interrupted()
         self._pace.saw(took)
         with self._lock:
             self._done += 1
         self._corridor.ended(job, place, outcome, task)
+
+    @staticmethod
+    def _as_told(
+        task: Task[..., Any], context: JobContext, outcome: Outcome, timeout: float | None, took: float
+    ) -> Outcome:
+        """What a run came to that was told to stop: if it raised, or returned after it had seen that, then it did stop."""
+        raised = isinstance(outcome, Raised)
+        if not raised and not (context.saw_cancelled and isinstance(outcome, Returned) and not outcome.settled):
+            return outcome
+        if context.cancel_reason == INTERRUPT:
+            return Interrupted()
+        if context.cancel_reason is not None and context.saw_cancelled:
+            return Cancelled(context.cancel_reason)
+        if timeout is not None and took > timeout:
+            return timed_out(task, timeout)
+        return outcome
