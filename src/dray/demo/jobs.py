@@ -64,7 +64,7 @@ def make_pictures(user_id: int) -> list[str]:
 
 
 @app.task(queue="partner", backoff=PATIENT, timeout="20s", give_up_on=(LookupError, PartnerRefused))
-async def tell_partner(user_id: int, *, partner: PartnerClient = resource("partner")) -> str:  a marker
+async def tell_partner(user_id: int, *, partner: PartnerClient = resource("partner")) -> str:
     """Tell the partner of the new user; gives the partner's reference. A failure is left to the backoff."""
     user = await asyncio.to_thread(db.user, user_id)
     reference = await partner.create(f"user-{user.id}", user.name, user.email)
@@ -84,7 +84,7 @@ def count_sign_up(mode: str, connection: sqlite3.Connection | None = None) -> No
 
 
 @app.task(queue="bulk", priority=-10, backoff=Backoff.exponential(0.5, cap="1m"), give_up_on=(LookupError,))
-def newsletter(issue: int, subscriber_id: int, *, mailer: mail.Mailer = resource("mailer")) -> None:  a marker
+def newsletter(issue: int, subscriber_id: int, *, mailer: mail.Mailer = resource("mailer")) -> None:
     """Send one reader's copy of an issue."""
     name, email = db.subscriber(subscriber_id)
     mailer.send(mail.newsletter(issue, subscriber_id, name, email))
