@@ -40,7 +40,8 @@ INDEXES = {
     "nodes_orphaned": "dray_job_running", "lanes": "dray_job_ready", "holds": "dray_job_parked", "ready_any": "dray_job_ready",
     "oldest_ready": "dray_job_ready", "find_ended": "dray_job_ended", "find_running": "dray_job_running", "get": "dray_job_id",
     "outcome_of": "dray_job_id", "seq_of": "dray_job_id", "by_prefix": "dray_job_id", "schedule_unfinished": "dray_job_schedule",
-    "blocked_schedules": "dray_job_schedule", "schedule_next": "dray_schedule_next", "prune_history": "PRIMARY KEY",
+    "blocked_schedules": "dray_job_schedule", "schedule_next": "dray_schedule_next", "prune_job": "INTEGER PRIMARY KEY",
+    "prune_history": "PRIMARY KEY",
     "prune_log": "PRIMARY KEY", "logs": "PRIMARY KEY", "history": "PRIMARY KEY", "extend": "INTEGER PRIMARY KEY",
 }  # fmt: skip
 PARAMETERS: dict[str, Any] = {
@@ -141,11 +142,10 @@ def test_a_sentence_goes_by_its_index(believing: Big, name: str) -> None:
     assert any(INDEXES[name] in line for line in plan), plan
     for line in plan:
         # A walk is allowed over a partial index that holds only what lives, and over nodes and what a recursion has found.
-        walks = line.startswith("SCAN") and "dray_job" in line
-        assert not walks or INDEXES[name] in line, plan
+        assert not line.startswith("SCAN dray_job") or INDEXES[name] in line, plan
 
 
-@pytest.mark.parametrize("name", ["claim", "claim_parked", "due_first", "promote", "prune", "lanes", "holds"])
+@pytest.mark.parametrize("name", ["claim", "claim_parked", "due_first", "promote", "prune", "lanes", "holds", "oldest_ready"])
 def test_no_sentence_sorts_more_than_it_takes(big: Big, name: str) -> None:
     assert not any("TEMP B-TREE" in line for line in big.plan_of(name)), big.plan_of(name)
 
@@ -156,7 +156,8 @@ def test_every_sentence_compiles(big: Big) -> None:
         try:
             big.plan_of(name)
         except sqlite3.ProgrammingError as error:
-            assert "did not supply a value" in str(error), name  # its parameters are its own; its tables and columns exist
+            if "did not supply a value" not in str(error):  # its parameters are its own; its tables and columns exist
+                raise
 
 
 def want(n: int) -> Want:
@@ -190,7 +191,8 @@ def life(place: Big, n: int = 50) -> dict[str, int]:
     steps["get"], _ = place.steps(p.get, catch.jobs[0].id)
     steps["counts"], _ = place.steps(p.counts)
     steps["queues"], _ = place.steps(p.queues)
-    steps["find"], _ = place.steps(p.find, Filter())
+    steps["find"], page = place.steps(p.find, Filter(), 10)
+    steps["find more"], page = place.steps(p.find, Filter(), 10, page.next)
     return steps
 
 
@@ -210,13 +212,31 @@ def test_the_steps_of_a_claim_grow_with_what_is_taken_only(big: Big) -> None:
     assert hundred < 100 * one
 
 
+def test_many_parked_jobs_cost_a_claim_nothing(big: Big) -> None:
+    p = big.store.plans
+    ready, catch = big.steps(p.claim, want(10), big.node)
+    big.store.run(p.release, catch.jobs)
+    big.connection.execute("update dray_job set state = 8, hold = 'task:x' where state = 1 and seq % 2")
+    parked, catch = big.steps(p.claim, want(10), big.node)
+    big.store.run(p.release, catch.jobs)
+    assert len(catch.jobs) == 10
+    assert parked < 2 * ready
+
+
+def test_a_claim_that_knows_none_of_very_many_ends_soon_and_says_that_there_is_more(big: Big) -> None:
+    ignorant = Want({Executor.ASYNC: 100}, None, frozenset({"u"}))
+    steps, catch = big.steps(big.store.plans.claim, ignorant, big.node)
+    assert (catch.jobs, catch.next_due) == ([], 0.0)
+    assert steps < 10_100 * 500
+
+
 def test_a_thousand_of_a_million_due_at_once_are_promoted_in_steps_for_a_thousand(big: Big) -> None:
     big.clock.advance(10)
     big.store.run(big.store.plans.extend, {big.node: 0.0})
     big.clock.step(3600)
     steps, moved = big.steps(big.store.plans.promote)
     assert moved == 1000
-    assert steps < 1000 * 100
+    assert steps < 1000 * 200
 
 
 def test_pruning_takes_steps_for_what_is_pruned(big: Big) -> None:

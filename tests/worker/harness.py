@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import sqlite3
@@ -50,11 +51,20 @@ class Place:
         self.app = Dray(self.url)
         self.workers: list[Worker] = []
 
-    def code(self, text: str, name: str = "code") -> None:
-        """Write a module `code` with an app and these tasks. `mark(word, …)` in it records what happens."""
-        (self.folder / f"{name}.py").write_text(HEAD.format(harness=str(Path(__file__).parent)) + text, encoding="utf-8")
+    def code(self, text: str) -> None:
+        """Write the module `tasks` with an app and these tasks, and use its app here. `mark(word, …)` records what happens."""
+        file = self.folder / "tasks.py"
+        file.write_text(HEAD.format(harness=str(Path(__file__).parent)) + text, encoding="utf-8")
+        spec = importlib.util.spec_from_file_location("tasks", file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.app.close()
+        self.app = module.app
+        self.app.configure(url=self.url)
 
-    def start(self, *flags: str, ready: bool = True, target: str = "code:app", **environ: str) -> Worker:
+    def start(self, *flags: str, ready: bool = True, target: str = "tasks:app", **environ: str) -> Worker:
         """Start a worker, and wait until it takes jobs."""
         worker = Worker(self, target, flags, environ)
         self.workers.append(worker)
@@ -63,18 +73,14 @@ class Place:
         return worker
 
     def enqueue(self, task: str, *args: Any, **options: Any) -> JobHandle[Any]:
-        """A job of the code's task, enqueued without importing that code."""
+        """A job of the code's task."""
         return self.calls(task, [args], **options)[0]
 
     def calls(self, task: str, many: Sequence[Sequence[Any]], **options: Any) -> list[JobHandle[Any]]:
-        """The same for many. `options`: also those of the task, as the code declares them."""
-        found = self.app.tasks.get(f"code.{task}")
-        if found is None:
-            is_async = options.pop("coroutine", False)
-            params = [f"a{n}" for n in range(len(many[0]))]
-            names: dict[str, Any] = {}
-            exec(f"{'async ' if is_async else ''}def {task}({', '.join(params)}): ...", names)
-            found = self.app.task(names[task], name=f"code.{task}", **options)
+        """The same for many."""
+        found: Any = self.app.task_named(task)
+        if options:
+            found = found.using(**options)
         return self.app.enqueue_many(found.call(*args) for args in many)
 
     def nodes(self) -> list[NodeInfo]:

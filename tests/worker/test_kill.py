@@ -116,7 +116,7 @@ def test_after_both_are_killed_a_new_worker_rescues_within_twenty_seconds(place:
 def test_a_killed_pool_child_costs_only_its_own_job(place: Place) -> None:
     place.code(CODE)
     worker = place.start("--process-slots", "2")
-    one, two = place.calls("heavy", [(1, 1.5), (2, 1.5)], executor="process")
+    one, two = place.calls("heavy", [(1, 1.5), (2, 1.5)])
     starts = place.wait_mark("start", 2)
     child = worker.child()
     assert {int(mark[6]) for mark in starts} == {child}

@@ -146,18 +146,19 @@ def _report_ids(answers: Answers, verb: str, done: str, good: str, as_json: bool
         output.emit({"matched": len(answers), "answers": answers})
     else:
         for id_, answer in answers.items():
-            click.echo(f"{id_}: {done if answer == good else SAID.get(answer, f'not {done}, because it is {answer}')}")
+            click.echo(f"{id_}: {done if answer == good else _refusal(answer, verb, done)}")
     if "unknown" in answers.values():
         return NOT_FOUND
     return 0 if all(answer in (good, "asked") for answer in answers.values()) else 1
 
 
-SAID = {
-    "asked": "it runs and has been asked to stop",
-    "final": "not cancelled, because it has ended already",
-    "running": "it runs; cancel it first",
-    "unknown": "it is not kept any more",
-}
+def _refusal(answer: str, verb: str, done: str) -> str:
+    if answer == "asked":
+        return "it runs and has been asked to stop"
+    if answer == "unknown":
+        return "it is not kept any more"
+    reason = "it has ended already" if answer == "final" else f"it is {answer}"
+    return f"not {done}, because {reason}{'; cancel it first' if verb == 'delete' else ''}"
 
 
 def _report_many(answers: Counter[str], matched: int, done: str, good: str, as_json: bool) -> int:

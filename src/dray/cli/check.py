@@ -42,9 +42,9 @@ def doctor(deep: bool, quiet: bool, app: str | None, url: str | None, as_json: b
         if quiet and finding.level == "ok":
             continue
         sign, style = SIGNS[finding.level]
-        click.echo(f"{click.style(sign, fg=style, bold=True)} {finding.message}")
+        output.prose(finding.message, f"{click.style(sign, fg=style, bold=True)} ", 2)
         if finding.fix:
-            click.echo(f"    {click.style('→', fg='cyan')} {finding.fix}")
+            output.prose(finding.fix, f"    {click.style('→', fg='cyan')} ", 6)
         if finding.command:
             click.echo(f"      {click.style(finding.command, fg='cyan')}")
     verdict = f"{count(bad, 'thing')} wrong" if bad else "Nothing is wrong"

@@ -106,11 +106,10 @@ def explain(id: str, app: str | None, url: str | None, as_json: bool) -> None:
         return
     state, style = output.state_cell(job.state)
     click.echo(f"{click.style(job.task, bold=True)} {short} {click.style(state, fg=style)}")
-    click.echo(answer.why)
-    for more in answer.also:
-        click.echo(more)
+    for sentence in (answer.why, *answer.also):
+        output.prose(sentence)
     if answer.do:
-        click.echo(f"{click.style('→', fg='cyan')} {answer.do}")
+        output.prose(answer.do, f"{click.style('→', fg='cyan')} ", 2)
     if answer.command:
         click.echo(f"  {click.style(answer.command.replace(job.id, short), fg='cyan')}")
 

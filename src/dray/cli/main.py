@@ -88,7 +88,7 @@ def show(error: DrayError) -> None:
     """One sentence on stderr; before it what the user's own code said, if that is what failed."""
     for said in getattr(error, "__notes__", ()):
         click.echo(said, err=True)
-    click.echo(click.style("Error: ", fg="red", bold=True) + str(error), err=True)
+    click.echo(click.style("dray: ", fg="red", bold=True) + str(error), err=True)
 
 
 def code_for(error: DrayError) -> int:

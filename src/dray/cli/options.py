@@ -95,10 +95,12 @@ def existing_file(url: str) -> Path:
 def schema_of(path: Path) -> int:
     """The schema of the database in an existing file, 0 if it has none of ours; writes nothing. Raises StoreError."""
     from dray.store.sqlite import schema
-    from dray.store.sqlite.session import translated
 
-    with translated(str(path)), contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
-        return schema.check(connection, str(path))
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+            return schema.check(connection, str(path))
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"The store {path} cannot be read ({error}); check the path and its permissions.") from None
 
 
 @contextlib.contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +92,15 @@ def pairs(rows: Iterable[tuple[str, Cell]]) -> None:
         style = cell[1] if isinstance(cell, tuple) and cell[1] else None
         label = click.style(name.ljust(width), dim=True) if on_terminal() else name.ljust(width)
         click.echo(f"{label}  {click.style(value, fg=style) if style else value}")
+
+
+def prose(text: str, lead: str = "", width: int = 0) -> None:
+    """Sentences, broken between words on a terminal. `lead` stands in front of the first line, `width` characters wide; further
+    lines begin under the text."""
+    lines = [text]
+    if on_terminal():
+        lines = textwrap.wrap(text, max(40, shutil.get_terminal_size().columns - width - 1), break_on_hyphens=False) or [""]
+    click.echo(lead + f"\n{' ' * width}".join(lines))
 
 
 def heading(text: str) -> None:

@@ -158,11 +158,11 @@ def follow(insight: Insight, id: str, as_json_lines: bool) -> int:
             for line in insight.logs(id, after=last_line):
                 last_line = line.line
                 click.echo(json.dumps({"log": log_json(line)}, ensure_ascii=False)) if as_json_lines else _log(line, now)
-            if isinstance(job.progress, dict) and (live or job.progress != last_progress):
-                last_progress = job.progress
-                _tell_progress(job.progress, as_json_lines, live and not job.state.final)
             if job.state.final:
                 break
+            if isinstance(job.progress, dict) and (live or job.progress != last_progress):
+                last_progress = job.progress
+                _tell_progress(job.progress, as_json_lines, live)
         time.sleep(LOOK_EVERY)
     if as_json_lines:
         click.echo(json.dumps({"job": job_json(job)}, ensure_ascii=False, default=str))

@@ -38,8 +38,9 @@ def _examine(row: ScheduleRow, now: int, live: Sequence[NodeInfo], app_tasks: Co
         found.append(note("schedule-paused", message, "Resume it when it should fire again.", f"dray schedules resume {row.name}"))
     elif row.last > now + AHEAD:
         message = f"Schedule {row.name} is decided up to {when(row.last, now)}, which lies in the future: the clock was set back."
-        fix = f"It fires again in {span(now, row.last)}, or once it is resumed, which starts it afresh from now."
-        found.append(wrong("schedule-clock", message, fix, f"dray schedules resume {row.name}"))
+        again = "restart a worker, which puts it anew" if row.origin == "code" else "put it anew (app.schedules.put)"
+        fix = f"It fires again in {span(now, row.last)}, so that no time fires twice; to have it at once, remove it and {again}."
+        found.append(wrong("schedule-clock", message, fix, f"dray schedules remove {row.name}"))
     elif row.next < now - OVERDUE:
         never = "has never fired and " if row.fired is None else ""
         message = f"Schedule {row.name} {never}was to fire at {when(row.next, now)}."

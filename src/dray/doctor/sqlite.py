@@ -145,7 +145,10 @@ def _inside(connection: sqlite3.Connection, path: Path, deep: bool) -> tuple[lis
         found.append(wrong("journal-mode", message, "Switch it.", f"sqlite3 {path} 'pragma journal_mode=wal'"))
     found += [_wal(path), _freelist(connection, path)]
     if deep:
-        answer = str(connection.execute("pragma quick_check").fetchone()[0])
+        try:
+            answer = str(connection.execute("pragma quick_check").fetchone()[0])
+        except sqlite3.DatabaseError as error:  # so damaged that even the check cannot go on
+            answer = str(error)
         if answer == "ok":
             found.append(ok("integrity", "Every page of the file is sound."))
         else:

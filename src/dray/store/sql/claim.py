@@ -27,6 +27,7 @@ from dray.store.sql.sentences import Sentences
 from dray.store.values import Catch, Want
 
 PROMOTE_AT_ONCE = 1000
+PARK_AT_ONCE = 10_000  # jobs of unknown tasks in one lane: a transaction must not go on for as long as a backlog is
 
 
 class ClaimPlans:
@@ -61,9 +62,10 @@ class ClaimPlans:
                 for hold in (*parked.get((queue, executor), ()), None):
                     if left <= 0:
                         break
-                    taken = yield from self._take(queue, executor, left, node, now, want.tasks, tally, hold)
+                    taken, more = yield from self._take(queue, executor, left, node, now, want.tasks, tally, hold)
                     left -= len(taken)
                     got += taken
+                    due = now if more else due
         if any(want.slots.values()):
             yield Query(say.node_claimed, {"now": now, "node": node})
         yield from tally.write(say.tally)
@@ -91,9 +93,11 @@ class ClaimPlans:
 
     def _take(
         self, queue: str, executor: int, n: int, node: int, now: int, tasks: frozenset[str], tally: Tally, hold: str | None
-    ) -> Plan[list[Claimed]]:
-        """Up to `n` jobs of a lane; of those that are parked under `hold`, if one is given."""
+    ) -> Plan[tuple[list[Claimed], bool]]:
+        """Up to `n` jobs of a lane; of those that are parked under `hold`, if one is given. And whether it is worth to look again
+        at once, because there were too many in the way."""
         kept: list[Claimed] = []
+        refused = 0
         sentence = self.say.claim if hold is None else self.say.claim_parked
         while n > len(kept):
             rows: list[Row] = yield Query(
@@ -105,9 +109,12 @@ class ClaimPlans:
             jobs.sort(key=_turn)
             good = yield from self._sort_out(jobs, tasks, now, tally, READY if hold is None else PARKED)
             kept += good
+            refused += len(jobs) - len(good)
             if len(good) == len(jobs):
                 break
-        return kept
+            if refused >= PARK_AT_ONCE:
+                return kept, True
+        return kept, False
 
     def _sort_out(
         self, jobs: list[Claimed], tasks: frozenset[str], now: int, tally: Tally, came_from: int
@@ -120,6 +127,7 @@ class ClaimPlans:
                 tally.move(queue, came_from, RUNNING, sum(job.queue == queue for job in good))
         if len(good) == len(jobs):
             return good
+        unknown = []
         for job in jobs:
             if job.expires is not None and job.expires <= now:
                 move = Move(
@@ -130,8 +138,10 @@ class ClaimPlans:
                 tally.move(job.queue, came_from, CANCELLED)
                 yield Ring("done")
             elif job.task not in tasks:
-                yield Many(self.say.park, [(f"task:{job.task}", job.seq, job.claim)])
+                unknown.append((f"task:{job.task}", job.seq, job.claim))
                 tally.move(job.queue, came_from, PARKED)
+        if unknown:
+            yield Many(self.say.park, unknown)
         return good
 
     @reads

@@ -80,6 +80,7 @@ class MaintenancePlans:
         for _seq, queue, state in gone:
             tally.move(queue, state, None)
         keys = [(seq,) for seq, _, _ in gone]
+        yield Many(self.say.prune_job, keys)
         yield Many(self.say.prune_history, keys)
         yield Many(self.say.prune_log, keys)
         yield from tally.write(self.say.tally)

@@ -1,0 +1,1 @@
+delete from dray_job where seq = ?

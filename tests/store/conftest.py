@@ -1,0 +1,78 @@
+"""Stores on files, and child processes that use them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dray.store.open import open_store
+from dray.store.sqlite.store import SqliteStore
+from dray.testing.suite.scene import new_jobs
+
+Child = Callable[..., "subprocess.Popen[str]"]
+
+PRELUDE = """
+import os, sys, time
+from pathlib import Path
+from dray.errors import *
+from dray.store.open import open_store
+from dray.testing.suite.scene import new_jobs
+url, arguments = sys.argv[1], sys.argv[2:]
+"""
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/jobs.db"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[SqliteStore]:
+    store = open_store(url)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def child(url: str) -> Iterator[Child]:
+    """Start a Python process that runs some lines; it has the store's `url`. None outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PRELUDE + textwrap.dedent(code), url, *map(str, arguments)], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """What a child printed, once it has ended well."""
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return out
+
+
+def add_one(store: SqliteStore) -> bytes:
+    """Enqueue one job; its id."""
+    (job,) = new_jobs(1)
+    store.run(store.plans.add, [job])
+    return job.id
+
+
+def ready(store: SqliteStore) -> int:
+    """How many jobs are ready; the counters must agree with a recount."""
+    counts = store.run(store.plans.counts)
+    assert counts == store.run(store.plans.recount)
+    return counts.get("default", {}).get("ready", 0)
