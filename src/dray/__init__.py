@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         StoreError,
         StoreUnavailable,
         UnknownJob,
+        UnknownSchedule,
         UnknownTask,
     )
     from dray.handle import JobHandle
@@ -73,6 +74,7 @@ _HOMES = {
     "StoreUnavailable": "dray.errors",
     "Task": "dray.task",
     "UnknownJob": "dray.errors",
+    "UnknownSchedule": "dray.errors",
     "UnknownTask": "dray.errors",
     "current_job": "dray.context",
     "resource": "dray.context",
@@ -118,6 +120,7 @@ __all__ = [
     "StoreUnavailable",
     "Task",
     "UnknownJob",
+    "UnknownSchedule",
     "UnknownTask",
     "current_job",
     "resource",

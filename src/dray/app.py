@@ -16,11 +16,11 @@ import msgspec
 from dray.config import settings
 from dray.context import JobContext, current
 from dray.errors import ConfigurationError, PayloadTooLarge, StaleClaim, UnknownTask
-from dray.handle import JobHandle
-from dray.insight import Insight
+from dray.handle import AnyResult, JobHandle
+from dray.insight import Insight, raw_id
 from dray.model import ids
 from dray.model.duration import size
-from dray.model.job import Claimed, NewJob
+from dray.model.job import Claimed, JobInfo, NewJob
 from dray.model.outcome import Outcome
 from dray.options import check
 from dray.schedules import Schedules, schedule_row
@@ -167,6 +167,18 @@ class Dray:
 
         close = difflib.get_close_matches(name, self._tasks, 1) or sorted(self._tasks)[:5]
         raise UnknownTask(f"There is no task {name!r} in this app; did you mean {', '.join(close) or 'none: it has no tasks'}?")
+
+    def job(self, id: str) -> JobHandle[Any]:
+        """The handle of a job that somebody else enqueued, by its id. Raises UnknownJob."""
+        return self._handle_of(raw_id(id), self.insight.job(id))
+
+    async def ajob(self, id: str) -> JobHandle[Any]:
+        """`job` for coroutines."""
+        return self._handle_of(raw_id(id), await self.insight.ajob(id))
+
+    def _handle_of(self, raw: bytes, info: JobInfo) -> JobHandle[Any]:
+        task = self._tasks.get(info.task)
+        return JobHandle(raw, self.store, AnyResult() if task is None else task.signature)
 
     def schedule(
         self, when: str | float | timedelta, *, tz: str = "UTC", catch_up: str = "one", window: float = 86_400.0,

@@ -154,9 +154,10 @@ class JobHandle(Generic[R]):
                 f"Job {self.id} of {ending.task} was cancelled: {ending.reason or 'no reason given'}.", reason=ending.reason
             )
         error = ending.error if isinstance(ending.error, dict) else {}
+        at = f" at attempt {ending.attempt}" if ending.attempt else ""  # 0: it was lost with its workers each time
         what = f"{error.get('type', 'an error')}: {error.get('message', '')}"
         raise JobFailed(
-            f"Job {self.id} of {ending.task} failed at attempt {ending.attempt}: {what}",
+            f"Job {self.id} of {ending.task} failed{at}: {what}",
             error_type=error.get("type"), error_message=error.get("message"), traceback=error.get("traceback"),
         )  # fmt: skip
 
@@ -184,7 +185,7 @@ class JobHandle(Generic[R]):
 
     def _unknown(self) -> UnknownJob:
         return UnknownJob(
-            f"No job {self.id} is kept in {self._store.where}: it was never committed, or its time to be kept is over."
+            f"The store ({self._store.where}) keeps no job {self.id}: it was never committed, or its time to be kept is over."
         )
 
 

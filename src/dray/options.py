@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from dray.errors import ConfigurationError, NotSupported
 from dray.model.duration import aware, seconds, size
-from dray.model.job import EXECUTORS, PRIORITY_RANGE, Executor
+from dray.model.job import EXECUTORS, PRIORITY_RANGE, Executor, JobOptions
 from dray.model.retry import Backoff
 
 # Known, and refused until they are built: an option that is silently ignored would be worse than none.
@@ -50,25 +50,24 @@ class Options(Struct, frozen=True, omit_defaults=True):
             base = msgspec.structs.replace(base, delay=UNSET)
         return msgspec.structs.replace(base, **ours)
 
-    def kept(self) -> bytes | None:
-        """As JSON, what the store must keep with one job because its task does not say it; None if there is nothing."""
-        found: dict[str, Any] = {}
-        for name in ("timeout", "result_ttl", "memory_limit"):
-            value = getattr(self, name)
-            if value is not UNSET:
-                found[name] = value
-        if self.backoff is not UNSET:
-            found["backoff"] = self.backoff.to_dict()
-        return msgspec.json.encode(found) if found else None
+    def kept(self, task: Options) -> bytes | None:
+        """As JSON, what the store must keep with one job: what only this job says, and what those must know who decide about it
+        without having the code of `task` (the rescue of a lost job, the end of one that waited). None if there is nothing."""
+
+        def given(value: Any) -> Any:
+            return None if value is UNSET else value
+
+        found = JobOptions(
+            timeout=given(self.timeout),
+            memory_limit=given(self.memory_limit),
+            backoff=None if self.backoff is UNSET else self.backoff.to_dict(),
+            result_ttl=given(task.result_ttl if self.result_ttl is UNSET else self.result_ttl),
+            crash_budget=given(task.crash_budget),
+        )
+        return None if found == NOTHING_APART else msgspec.json.encode(found)
 
 
-class JobOptions(Struct, frozen=True):
-    """What `Options.kept` wrote."""
-
-    timeout: float | None = None
-    result_ttl: float | None = None
-    memory_limit: int | None = None
-    backoff: dict[str, Any] | None = None
+NOTHING_APART = JobOptions()
 
 
 def check(given: Mapping[str, Any], where: str, *, task: bool) -> Options:

@@ -26,11 +26,12 @@ from dray.model.job import (
     KEEP_FAILED,
     KEEP_SUCCEEDED,
     Executor,
+    JobOptions,
     NewJob,
 )
-from dray.model.lifecycle import Rules
-from dray.model.retry import DEFAULT_BACKOFF, Backoff, RetryPolicy
-from dray.options import JobOptions, Options, check
+from dray.model.lifecycle import Rules, rules_by
+from dray.model.retry import DEFAULT_BACKOFF, RetryPolicy
+from dray.options import Options, check
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +73,7 @@ class Plain(Struct, frozen=True):
     delay: float
     expires_in: float | None
     tags: str | None
+    options: bytes | None
 
 
 class Task(Generic[P, R]):
@@ -142,7 +144,7 @@ class Task(Generic[P, R]):
         if options is NO_OPTIONS:
             return NewJob(
                 id, self.name, payload, plain.queue, plain.executor, plain.priority, plain.max_attempts, plain.delay, None,
-                plain.expires_in, None, plain.tags,
+                plain.expires_in, None, plain.tags, plain.options,
             )  # fmt: skip
         return NewJob(
             id=id, task=self.name, args=payload,
@@ -155,7 +157,7 @@ class Task(Generic[P, R]):
             expires_in=or_else(options.expires, None if options.expires_at is not UNSET else plain.expires_in),
             expires_at=or_else(options.expires_at, None),
             tags=plain.tags if options.tags is UNSET else encode_tags(options.tags),
-            options=options.kept(),
+            options=options.kept(self.options),
         )  # fmt: skip
 
     # -- running
@@ -198,15 +200,7 @@ class Task(Generic[P, R]):
         """The rules by which the fate of a run is decided."""
         if kept is None:
             return self.rules
-        own = _decode_options(kept)
-        rules = self.rules
-        if own.backoff is not None:
-            rules = msgspec.structs.replace(rules, backoff=Backoff.from_dict(own.backoff))
-        if own.result_ttl is not None:
-            rules = msgspec.structs.replace(
-                rules, keep_succeeded=own.result_ttl, keep_failed=own.result_ttl, keep_cancelled=own.result_ttl
-            )
-        return rules
+        return rules_by(_decode_options(kept), self.rules)
 
     def _plain(self) -> Plain:
         options = self.options
@@ -218,6 +212,7 @@ class Task(Generic[P, R]):
             delay=or_else(options.delay, 0.0),
             expires_in=or_else(options.expires, None),
             tags=None if options.tags is UNSET else encode_tags(options.tags),
+            options=NO_OPTIONS.kept(options),
         )
 
     def _rules(self) -> Rules:

@@ -38,7 +38,7 @@ def job(attempt: int = 1, max_attempts: int = 3, losses: int = 0, claim: int = 5
 
 
 def move(state: State, word: str, **more: Any) -> Move:
-    return Move(42, 5, "q", state, word, **more)
+    return Move(42, 5, "q", state, word, id=bytes(range(16)), **more)
 
 
 SPENT = ErrorRecord(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from dray.store.open import open_store
+from dray.store.plan import Plan, Query
 from dray.store.sqlite.store import SqliteStore
 from dray.testing.suite.scene import new_jobs
 
@@ -21,6 +23,7 @@ import os, sys, time
 from pathlib import Path
 from dray.errors import *
 from dray.store.open import open_store
+from dray.store.plan import Plan, Query
 from dray.testing.suite.scene import new_jobs
 url, arguments = sys.argv[1], sys.argv[2:]
 """
@@ -45,8 +48,8 @@ def child(url: str) -> Iterator[Child]:
 
     def start(code: str, *arguments: object) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", PRELUDE + textwrap.dedent(code), url, *map(str, arguments)], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", PRELUDE + textwrap.dedent(code), url, *map(str, arguments)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         started.append(process)
         return process
@@ -76,3 +79,25 @@ def ready(store: SqliteStore) -> int:
     counts = store.run(store.plans.counts)
     assert counts == store.run(store.plans.recount)
     return counts.get("default", {}).get("ready", 0)
+
+
+def add_then(error: BaseException) -> Callable[[], Plan[None]]:
+    """A verb that writes something and then fails."""
+
+    def verb() -> Plan[None]:
+        yield Query("insert into dray_meta (key, value) values ('half', 'written')")
+        raise error
+
+    return verb
+
+
+def half_written(store: SqliteStore) -> bool:
+    return bool(store.session.writer.execute("select 1 from dray_meta where key = 'half'").fetchall())
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that another thread does."""
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end, "it did not happen within 10 s"
+        time.sleep(0.001)

@@ -47,7 +47,7 @@ INDEXES = {
 PARAMETERS: dict[str, Any] = {
     "node": 1, "now": 1, "queue": "default", "executor": 0, "n": 10, "hold": "task:x", "seq": 1, "claim": 1, "id": b"x",
     "before": None, "states": None, "task": None, "tag": None, "schedule": None, "text": None, "name": "s", "low": b"",
-    "high": b"x", "after": 0,
+    "high": b"x", "after": 0, "keep": 0.0,
 }  # fmt: skip
 
 
@@ -76,7 +76,6 @@ class Big:
         sentence = getattr(sentences(), name)
         names = {key: PARAMETERS.get(key) for key in ("until", "claimed", "boot", "steady", "word", "reason", "error", "back")}
         values = {**names, **PARAMETERS, **dict.fromkeys(("state", "due", "finished", "prune_after", "result", "lost"))}
-        values["prune_cancelled"] = 0
         given: Any = [1] * sentence.count("?") if "?" in sentence else values
         return [row[3] for row in self.connection.execute("explain query plan " + sentence, given)]
 

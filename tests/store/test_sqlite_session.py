@@ -5,42 +5,25 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import add_one, ready
+from conftest import add_one, add_then, half_written, ready
 
 from dray.errors import StoreBusy, StoreUnavailable
 from dray.store.open import open_store
 from dray.store.plan import Many, Plan, Query
-from dray.store.sqlite import gate as gate_module
 from dray.store.sqlite import session as session_module
-from dray.store.sqlite.gate import Gate
 from dray.store.sqlite.session import Request
 from dray.store.sqlite.store import SqliteStore
 from dray.testing.suite.scene import new_jobs
 
 
-def add_then(error: BaseException) -> Callable[[], Plan[None]]:
-    """A verb that writes something and then fails."""
-
-    def verb() -> Plan[None]:
-        yield Query("insert into dray_meta (key, value) values ('half', 'written')")
-        raise error
-
-    return verb
-
-
 def wrong_sql() -> Plan[None]:
     yield Query("insert into dray_meta (key, value) values ('half', 'written')")
     yield Query("insert into dray_meta (key, value) values ('half', 'written')")
-
-
-def half_written(store: SqliteStore) -> bool:
-    return bool(store.session.writer.execute("select 1 from dray_meta where key = 'half'").fetchall())
 
 
 def pending(store: SqliteStore, *jobs: Any) -> list[Request]:
@@ -71,7 +54,8 @@ def test_what_is_pending_is_written_in_one_transaction(store: SqliteStore) -> No
 
 
 def test_more_than_one_transactions_worth(store: SqliteStore) -> None:
-    pending(store, *new_jobs(3 * session_module.AT_ONCE))
+    for _ in pending(store, *new_jobs(3 * session_module.AT_ONCE)):
+        store.session._tokens.put(True)
     add_one(store)
     assert ready(store) == 3 * session_module.AT_ONCE + 1
 
@@ -257,112 +241,6 @@ def test_a_group_that_found_the_store_busy_does_not_wait_for_each_of_its_members
     assert len(calls) == 1
 
 
-# -- Ctrl-C
-
-
-class Interrupting:
-    """A connection on which Ctrl-C comes right after a certain statement was carried out."""
-
-    def __init__(self, connection: sqlite3.Connection, after: str) -> None:
-        self._connection = connection
-        self._after = after
-
-    def execute(self, sentence: str, *args: Any) -> Any:
-        answer = self._connection.execute(sentence, *args)
-        if sentence == self._after:
-            self._after = ""
-            raise KeyboardInterrupt
-        return answer
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-
-def others_can_write(url: str) -> None:
-    other = open_store(url)
-    other.session.writer.execute("pragma busy_timeout = 50")
-    add_one(other)
-    other.close()
-
-
-def test_ctrl_c_in_the_middle_loses_nobody_elses_request(store: SqliteStore, url: str) -> None:
-    (job, later) = new_jobs(2)
-    (other,) = pending(store, job)
-    with pytest.raises(KeyboardInterrupt):
-        store.run(add_then(KeyboardInterrupt()))
-    assert not other.done, "it must not be told that its job is written"
-    assert store.run(store.plans.get, job.id) is None
-    store.run(store.plans.add, [later])
-    assert (other.done, other.error) == (True, None)
-    assert store.run(store.plans.get, job.id) is not None
-    assert not half_written(store)
-    others_can_write(url)
-
-
-def test_ctrl_c_of_a_blocking_caller_does_not_leave_a_coroutine_waiting_for_ever(store: SqliteStore) -> None:
-    (job,) = new_jobs(1)
-    with ThreadPoolExecutor(1) as pool:
-        with store.session._writing:
-            waits = pool.submit(asyncio.run, store.arun(store.plans.add, [job]))  # type: ignore[arg-type]
-            until(lambda: len(store.session._pending) == 1)
-            store.session._pending.append(Request(add_then(KeyboardInterrupt()), ()))
-            with pytest.raises(KeyboardInterrupt):
-                store.session._serve()
-            store.session._pending[-1].done = True  # as `run` does for its own
-        waits.result(timeout=10)
-    assert store.run(store.plans.get, job.id) is not None
-
-
-@pytest.mark.parametrize("after", ["begin immediate", "commit"])
-def test_ctrl_c_right_after_a_statement_leaves_no_transaction_and_no_gate(store: SqliteStore, url: str, after: str) -> None:
-    (job,) = new_jobs(1)
-    (other,) = pending(store, job)
-    real = store.session._writer
-    store.session._writer = Interrupting(real, after)  # type: ignore[assignment]
-    with pytest.raises(KeyboardInterrupt):
-        add_one(store)
-    store.session._writer = real
-    assert not real.in_transaction
-    others_can_write(url)
-    assert other.done is (after == "commit"), "what is committed is answered, what is not goes on waiting"
-    add_one(store)
-    assert other.done
-    assert ready(store) == (4 if after == "commit" else 3)
-
-
-def test_ctrl_c_right_after_a_read_began(store: SqliteStore) -> None:
-    real = store.session._reader
-    store.session._reader = Interrupting(real, "begin")  # type: ignore[assignment]
-    with pytest.raises(KeyboardInterrupt):
-        store.run(store.plans.counts)
-    assert store.run(store.plans.counts) == {}
-    store.session._reader = real
-
-
-def test_ctrl_c_while_waiting_at_the_gate_does_not_lock_everybody_out(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = store.session.path
-    assert path is not None
-    holder = Gate(path.with_name(path.name + "-gate"))
-    assert holder.take(1)
-
-    class Impatient(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(gate_module.threading, "Event", Impatient)
-    with pytest.raises(KeyboardInterrupt):
-        add_one(store)
-    monkeypatch.undo()
-    holder.give()
-    until(lambda: not any(thread.name == "dray-gate" for thread in threading.enumerate()))
-    assert holder.take(1), "the thread that waited for the one who left has given the lock back"
-    holder.give()
-    add_one(store)
-    holder.close()
-
-
 # -- closing
 
 
@@ -405,11 +283,3 @@ def test_the_pulse_changes_with_the_commits_of_others(store: SqliteStore, url: s
     add_one(other)
     assert store.pulse() != before
     other.close()
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something that another thread does."""
-    end = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < end, "it did not happen within 10 s"
-        time.sleep(0.001)

@@ -42,7 +42,7 @@ class Hostile(Exception):
         raise SystemExit("even this")
 
 
-def behave(how: str) -> Any:  # noqa: C901, PLR0911, PLR0912
+def behave(how: str) -> Any:  # noqa: C901
     job = current_job()
     match how:
         case "typed":
@@ -74,7 +74,7 @@ def behave(how: str) -> Any:  # noqa: C901, PLR0911, PLR0912
         case "bad snooze":
             raise Snooze(-1)
         case "bad error":
-            raise type("Bad\ud800", (ValueError,), {})("half a pair: \ud800")
+            raise type("Bad", (ValueError,), {"__qualname__": "Bad\ud800"})("half a pair: \ud800")
         case "unprintable":
             raise Unprintable
         case "hostile":
@@ -109,7 +109,8 @@ def behave(how: str) -> Any:  # noqa: C901, PLR0911, PLR0912
         case "identity":
             return [os.getpid(), threading.current_thread().name]
         case "context":
-            return [job.id, job.task, job.queue, job.attempt, job.max_attempts, list(job.tags), job.deadline is not None, job.cancelled]
+            limits = [job.attempt, job.max_attempts, list(job.tags), job.deadline is not None, job.cancelled]
+            return [job.id, job.task, job.queue, *limits]
     raise AssertionError(how)
 
 
@@ -271,7 +272,9 @@ def uses_in_process(a: str = resource("generator")) -> list[Any]:
 
 
 @app.task
-async def uses_async(a: str = resource("coroutine"), b: str = resource("agenerator"), c: list[int] = resource("plain")) -> list[Any]:
+async def uses_async(
+    a: str = resource("coroutine"), b: str = resource("agenerator"), c: list[int] = resource("plain")
+) -> list[Any]:
     return [a, b, c]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import signal
 import sqlite3
@@ -243,7 +244,7 @@ def overlaps(marks: Sequence[Sequence[str]], start: str, end: str, ended: Callab
     found = []
     for job, spans in runs.items():
         spans.sort()
-        found += [f"{job}: {a} {b}" for a, b in zip(spans, spans[1:], strict=False) if b[0] < a[1]]
+        found += [f"{job}: {a} {b}" for a, b in itertools.pairwise(spans) if b[0] < a[1]]
     return found
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import embedded_tasks as tasks
@@ -186,7 +187,7 @@ def test_a_blocked_loop_is_noticed_and_named(worker: EmbeddedWorker) -> None:
         other.result(timeout=15)  # what is not on the loop goes on meanwhile
     job.result(timeout=15)
     place = watch.seen[before:][0]
-    line = next(n for n, text in enumerate(open(tasks.__file__), 1) if "the line that is to be named" in text)
+    line = next(n for n, text in enumerate(Path(tasks.__file__).read_text().splitlines(), 1) if "the line that is to be named" in text)
     assert job.id in place
     assert f"embedded_tasks.py:{line} in blocks" in place
 
@@ -231,7 +232,10 @@ def test_children_know_their_parent() -> None:
 
 @pytest.mark.parametrize(
     ("column", "garbage"),
-    [("args", b"\xff\x00"), ("args", b"[1,2]"), ("args", b'{"how":7}'), ("args", b""), ("options", b"{"), ("options", b'{"timeout":"x"}')],
+    [
+        ("args", b"\xff\x00"), ("args", b"[1,2]"), ("args", b'{"how":7}'), ("args", b""), ("options", b"{"),
+        ("options", b'{"timeout":"x"}'),
+    ],
 )
 @EACH
 def test_what_cannot_be_decoded_is_counted_and_ends(where: str, column: str, garbage: bytes, worker: EmbeddedWorker) -> None:

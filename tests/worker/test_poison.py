@@ -148,7 +148,7 @@ def test_a_timeout_kills_a_function_and_whatever_it_has_started(place: Place) ->
     assert time.monotonic() - began < 5
     for job in (endless, forks):
         assert job.refresh().info.error["type"] == "TimeoutError"
-        assert "700 ms" in job.info.error["message"]
+        assert "700ms" in job.info.error["message"]
     pids = [int(mark[1]) for mark in place.marks("copy") + place.marks("original")]
     eventually(lambda: not any(map(alive, pids)), within=5, what="the copies are gone")
     assert place.enqueue("modest", 5).result(timeout=10) == 5
@@ -158,7 +158,7 @@ def test_a_timeout_kills_a_function_and_whatever_it_has_started(place: Place) ->
 def test_a_function_that_closes_every_descriptor_does_not_stop_the_pool(place: Place) -> None:
     place.code(CODE)
     place.start("--process-slots", "1")
-    job = place.enqueue("closes_all", 1, )
+    job = place.enqueue("closes_all", 1)
     after = place.enqueue("modest", 5)
     assert place.wait_final([after], within=30) == ["succeeded"]
     assert place.wait_final([job], within=30) == ["failed"]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
@@ -17,12 +16,16 @@ from dray.errors import ConfigurationError, NotSupported
 from dray.store.plan import Plan
 from dray.store.protocol import Bound, Store
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
 T = TypeVar("T")
 
 
 def bound_sqlalchemy(store: Store, connection: Any) -> Bound:
     """A session over a SQLAlchemy object. Raises WrongDatabase, NotSupported."""
-    if isinstance(connection, (AsyncConnection, AsyncSession)):
+    # By name: importing the async half would ask for greenlet, which those who do not use it need not have.
+    if any(base.__module__.startswith("sqlalchemy.ext.asyncio") for base in type(connection).__mro__):
         return AsyncAlchemyBound(store, connection)
     if isinstance(connection, (Connection, Session)):
         return AlchemyBound(store, connection)
@@ -38,17 +41,21 @@ class AlchemyBound:
         self._store = store
         self._target = target
         self._inner: Bound | None = None
+        self._transaction: object = None
         # Opens the transaction if there is none yet, as the first statement would: a wrong database is told at once.
         self._session()
 
     def _session(self) -> Bound:
-        if self._inner is None:
-            connection = self._target.connection() if isinstance(self._target, Session) else self._target
-            if not connection.in_transaction():
-                connection.begin()
+        connection = self._target.connection() if isinstance(self._target, Session) else self._target
+        if not connection.in_transaction():  # not yet, or not any more: the caller may commit and go on
+            connection.begin()
+        transaction = connection.get_transaction()
+        if self._inner is None or transaction is not self._transaction:
+            self._transaction = transaction
             self._inner = self._store.bound(_driver(connection))
             if isinstance(self._target, Session):
-                event.listen(self._target, "after_commit", lambda _: self.committed(), once=True)
+                inner = self._inner
+                event.listen(self._target, "after_commit", lambda _: inner.committed(), once=True)
         return self._inner
 
     def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
@@ -147,7 +154,7 @@ def over_connection(driver: sqlite3.Connection) -> Iterator[tuple[Connection, Se
     """A SQLAlchemy Connection and Session over a driver's connection whose transaction the worker begins and ends. A commit or
     rollback of the Session is one of a savepoint; one of the Connection is refused."""
     engine = create_engine("sqlite://", creator=lambda: driver, poolclass=StaticPool, pool_reset_on_return=None)
-    inside = True
+    inside = False  # set once the engine has done what it does at its first connection
 
     def refuse(*_: object) -> None:
         if inside:
@@ -161,6 +168,7 @@ def over_connection(driver: sqlite3.Connection) -> Iterator[tuple[Connection, Se
     engine.dialect.do_rollback = refuse  # type: ignore[method-assign, assignment]
     connection = engine.connect()
     connection.begin()
+    inside = True
     session = Session(bind=connection, join_transaction_mode="create_savepoint")
     try:
         yield connection, session

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from dray.events import Event, Rescued
 from dray.maintenance.leader import Leader
+from dray.model.ids import to_text
 from dray.observe.log import get_logger
 from dray.service import Service
 from dray.store.protocol import Store
@@ -64,7 +65,7 @@ class Maintenance:
         if not self._store.run(self._store.plans.anyone_dead):
             return
         for move in self._store.run(self._store.plans.rescue):
-            log.warning("job %d was lost with its worker (%s); it is %s again", move.seq, cause(move.error), move.state)
+            log.warning("job %s was lost with its worker (%s) and is %s", to_text(move.id), cause(move.error), move.state)
             for listener in self._listeners:
                 listener(Rescued(move))
 

@@ -54,6 +54,16 @@ KEEP_CANCELLED = 7 * DAY
 KEEP_FAILED = 30 * DAY
 
 
+class JobOptions(Struct, frozen=True, omit_defaults=True):
+    """What is kept with one job apart from its task. Durations in seconds, sizes in bytes."""
+
+    timeout: float | None = None
+    result_ttl: float | None = None
+    memory_limit: int | None = None
+    backoff: dict[str, Any] | None = None
+    crash_budget: int | None = None
+
+
 class NewJob(Struct, frozen=True, gc=False):
     """A job that is about to be written."""
 

@@ -15,8 +15,10 @@ import itertools
 import os
 import select
 import threading
+import time
 from pathlib import Path
 
+COARSE = 50_000_000  # nanoseconds
 KINDS = ("work", "done", "orders")
 _numbers = itertools.count(1)
 _names: dict[int, str] = {}
@@ -124,6 +126,7 @@ class Bell:
         self.folder = folder
         self._listeners: tuple[Listener, ...] = ()
         self._lock = threading.Lock()
+        self._quiet_since = 0  # the folder's time of change when nobody in it was asleep; 0: not known
         if folder is not None and hasattr(os, "mkfifo"):
             try:
                 folder.mkdir(exist_ok=True)
@@ -149,17 +152,27 @@ class Bell:
         for listener in self._listeners:
             if not kinds.isdisjoint(listener.kinds):
                 listener.wake()
-        if self.folder is None:
-            return
-        try:
-            names = os.listdir(self.folder)
-        except OSError:
-            return
+        if self.folder is not None:
+            try:
+                self._ring_others(self.folder, kinds)
+            except OSError:
+                return  # no such folder (any more): nobody can be heard there
+
+    def _ring_others(self, folder: Path, kinds: set[str]) -> None:
+        changed = os.stat(folder).st_mtime_ns
+        if changed == self._quiet_since:
+            return  # as it was when we last looked, and then everybody was awake
         own = own_name()
-        for name in names:
+        asleep = False
+        for name in os.listdir(folder):
             heads, _, tail = name.partition(".")
-            if heads and not tail.startswith(own) and not kinds.isdisjoint(heads.split("+")):
-                self._ring_fifo(self.folder / name)
+            if heads and not tail.startswith(own):
+                asleep = True
+                if not kinds.isdisjoint(heads.split("+")):
+                    self._ring_fifo(folder / name)
+        # The folder's time is coarse (some milliseconds): it is worth remembering only once it is well in the past.
+        settled = not asleep and time.time_ns() - changed > COARSE
+        self._quiet_since = changed if settled else 0
 
     def _ring_fifo(self, path: Path) -> None:
         try:

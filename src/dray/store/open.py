@@ -34,6 +34,8 @@ def open_store(url: str, *, migrate: bool = True, clock: Clock | None = None) ->
             f"{redacted(url)!r} has one slash too few: {parts.netloc!r} would be a host. Write "
             f"sqlite:///{parts.netloc}{parts.path} for a file in this folder."
         )
+    if parts.path and not parts.path.startswith("/"):
+        raise ConfigurationError(f"{url!r} lacks the slashes of a URL; write sqlite:///{parts.path} for a file in this folder.")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     synchronous = options.pop("synchronous", "full").lower()
     if synchronous not in SYNCHRONOUS:

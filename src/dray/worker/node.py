@@ -118,7 +118,7 @@ class Node:
             self.runner.give_back(executor.take_back())
         if not await self._quiet(grace):
             left = self.running()
-            log.warning("%d jobs were still running after %s and are interrupted", left, human(grace))
+            log.warning("still running after %s, and now interrupted: %d", human(grace), left)
             for executor in self.executors.values():
                 executor.interrupt()
             if not await self._quiet(2.0) and self._wait_for_threads:
@@ -130,11 +130,11 @@ class Node:
             except Exception:
                 log.exception("a stop hook raised")
         await self.loop.run_in_executor(None, self._stop_executors)
-        try:
-            await self.resources.aclose()
-            self.resources.close()
-        except Exception:
-            log.exception("a resource raised while it was closed")
+        for close in (self.resources.aclose, self.resources.close):
+            try:
+                await call(close)
+            except Exception:
+                log.exception("a resource raised while it was closed")
         await self.loop.run_in_executor(None, self.pump.stop)
 
     def leave(self) -> None:

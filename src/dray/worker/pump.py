@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from dray.errors import DrayError
 from dray.model.duration import human
+from dray.model.ids import to_text
 from dray.model.job import KEEP_FAILED, State
 from dray.model.lifecycle import Move
 from dray.model.outcome import ErrorRecord
@@ -167,7 +168,7 @@ class Pump:
             except DrayError:
                 raise
             except Exception as error:
-                log.exception("the outcome %r of job %d cannot be written; it fails", move.word, move.seq)
+                log.exception("the outcome %r of job %s cannot be written; it fails", move.word, to_text(move.id))
                 stale += self._store.run(self._store.plans.settle, [unwritable(move, error)])
         return stale
 
@@ -206,8 +207,8 @@ class Pump:
         for move in moves:
             if move.seq in stale:
                 log.warning(
-                    "job %d: the outcome %r came too late and was not written: this run (claim %d) had lost its claim", move.seq,
-                    move.word, move.claim,
+                    "job %s: the outcome %r came too late and was not written: this run (claim %d) had lost its claim",
+                    to_text(move.id), move.word, move.claim,
                 )  # fmt: skip
 
     def _sleep(self) -> None:

@@ -17,6 +17,7 @@ class Resources:
 
     def __init__(self, makers: Mapping[str, Callable[[], Any]]) -> None:
         self._makers = makers
+        self._async = {name for name, maker in makers.items() if is_async(maker)}
         self._made: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._alock: asyncio.Lock | None = None
@@ -25,12 +26,10 @@ class Resources:
 
     def get(self, name: str) -> Any:
         """For a plain function. Raises WorkerError for an async resource, ConfigurationError for an unknown one."""
-        try:
+        if name in self._made and name not in self._async:
             return self._made[name]
-        except KeyError:
-            pass
         maker = self._maker(name)
-        if inspect.iscoroutinefunction(maker) or inspect.isasyncgenfunction(maker):
+        if name in self._async:
             raise WorkerError(f"The resource {name!r} is async; a plain function cannot use it. Make the task an `async def`.")
         with self._lock:
             if name not in self._made:
@@ -47,7 +46,7 @@ class Resources:
         except KeyError:
             pass
         maker = self._maker(name)
-        if not (inspect.iscoroutinefunction(maker) or inspect.isasyncgenfunction(maker)):
+        if name not in self._async:
             return self.get(name)
         if self._alock is None:
             self._alock = asyncio.Lock()
@@ -76,3 +75,8 @@ class Resources:
                 f"A task asks for the resource {name!r}, which the app does not have (it has: {known}); register it with "
                 f"@app.resource({name!r})."
             ) from None
+
+
+def is_async(maker: Callable[[], Any]) -> bool:
+    """Whether a resource has to be awaited."""
+    return inspect.iscoroutinefunction(maker) or inspect.isasyncgenfunction(maker)

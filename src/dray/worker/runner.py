@@ -14,6 +14,7 @@ from typing import Any
 
 from dray.app import Dray
 from dray.events import Event, Settled, Started
+from dray.model.ids import to_text
 from dray.model.job import Claimed
 from dray.model.job import Executor as Kind
 from dray.model.lifecycle import Rules, decide
@@ -83,7 +84,7 @@ class Runner:
         try:
             return task.rules_for(job.options)
         except Exception as error:  # what is kept with the job cannot be read: the task's own rules then
-            log.warning("the options of job %d cannot be read: %s", job.seq, error)
+            log.warning("the options of job %s cannot be read: %s", to_text(job.id), error)
             return task.rules
 
     def written(self, ended: Sequence[Ended]) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from dray.errors import DrayError, StoreError
 from dray.maintenance.rounds import Maintenance
 from dray.model.duration import human
+from dray.model.ids import to_text
 from dray.observe.log import get_logger, set_up
 from dray.store.open import open_store
 from dray.store.protocol import Store
@@ -54,6 +55,8 @@ class Supervisor:
         self._code = 0
         self._backoff = 0.0
         self._worked = False  # whether a child has ever got ready
+        self._file: tuple[int, int] | None = None
+        self._look_at_file = 0.0
         self._url: str | None = None  # of the store, as soon as a child has told
         self._start_at: dict[int, float] = {}  # number of a child that is missing: when to start it
         self._burials: list[threading.Thread] = []
@@ -139,6 +142,7 @@ class Supervisor:
         except DrayError as error:
             log.warning("%s Trying again.", error)  # with the next pulse of the child
             return
+        self._file = file_of(self.store)
         name = f"{socket.gethostname()}-{os.getpid()}"
         self._keeper = Keeper(self.store, self._living, self._order, self._expelled)
         self._keeper.service.start()
@@ -229,11 +233,12 @@ class Supervisor:
                 pause = min(5.0, pause * 2)
                 continue
             for move in moves:
-                log.warning("job %d was lost with worker %d (%s) and is %s", move.seq, node, cause, move.state)
+                log.warning("job %s was lost with worker %d (%s) and is %s", to_text(move.id), node, cause, move.state)
             return
 
     def _check_health(self) -> None:
         now = time.monotonic()
+        self._check_file(now)
         for child in self.children:
             if child.leave_by is not None and now > child.leave_by:
                 log.error("worker %s (process %d) does not end; killing it", child.node, child.pid)
@@ -252,6 +257,17 @@ class Supervisor:
             elif now - child.stopped_since > STOPPED_FOR and self._store_held_up():
                 log.error("the stopped process %d holds the store's lock; killing it", child.pid)
                 child.signal(signal.SIGKILL)
+
+    def _check_file(self, now: float) -> None:
+        """Whoever has a file open goes on with it after it has been moved or deleted, without anybody else seeing that."""
+        if self.store is None or now < self._look_at_file:
+            return
+        self._look_at_file = now + REPLACED
+        found = file_of(self.store)
+        if found != self._file and not self._stopping:
+            log.error("the store %s has been moved, deleted or replaced; going on with what is there now", self.store.where)
+            self._close_store()
+            self._restart("their store is another one")
 
     def _store_answers(self, now: float) -> bool:
         """Whether we got through to the store ourselves of late: if not, then another worker process would not either."""
@@ -298,6 +314,11 @@ class Supervisor:
         deadline = time.monotonic() + 10.0
         for burial in self._burials:
             burial.join(max(0.0, deadline - time.monotonic()))
+        self._close_store()
+        if self._code == 0:
+            log.info("stopped")
+
+    def _close_store(self) -> None:
         if self._maintenance is not None:
             self._maintenance.stop()
         if self._keeper is not None:
@@ -305,8 +326,7 @@ class Supervisor:
         if self.store is not None:
             with contextlib.suppress(StoreError):
                 self.store.close()
-        if self._code == 0:
-            log.info("stopped")
+        self.store, self._url = None, None
 
     def _watch_files(self) -> None:
         from dray.worker.reload import watch
@@ -317,6 +337,16 @@ class Supervisor:
             folders.add(folder)
         for folder in folders:
             threading.Thread(target=watch, args=(folder, self._reload.set), name="dray-reload", daemon=True).start()
+
+
+def file_of(store: Store) -> tuple[int, int] | None:
+    """Which file is where the store is kept; None if there is none."""
+    path = getattr(store, "path", None)
+    try:
+        found = os.stat(path) if path is not None else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
 
 
 def print_error(text: str | None) -> None:

@@ -55,6 +55,10 @@ async def arun_in_transaction(
 
 
 def _record(app: Dray, task: Task[..., Any], job: Claimed, value: Any, connection: sqlite3.Connection) -> Outcome:
+    if not connection.in_transaction:
+        raise ConfigurationError(
+            f"The transactional task {task.name} committed or rolled back its connection itself; leave that to the worker."
+        )
     result = None if value is None else task.signature.encode_result(value)
     outcome = Returned(result, settled=True)
     move = decide(job, outcome, job.started, task.rules_for(job.options))
@@ -108,10 +112,6 @@ class Transaction:
                 if connection.in_transaction:
                     connection.rollback()
                 return
-            if not connection.in_transaction:
-                raise ConfigurationError(
-                    "A transactional task committed or rolled back its connection itself; leave that to the worker."
-                )
             with translated(self._store.where):
                 connection.commit()
         finally:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 
 from dray.model import ids
-from dray.model.clock import SECOND
 from dray.model.job import KEEP_CANCELLED, JobInfo, State
 from dray.store.plan import Now, Plan, Query, Ring, Row, Steady, reads
 from dray.store.sql.rows import (
@@ -163,7 +162,7 @@ class AdminPlans:
             elif state in (SCHEDULED, READY, BLOCKED, SLEEPING, PARKED):
                 params = {
                     "seq": seq, "state": state, "now": now, "reason": reason or "cancelled",
-                    "prune_after": now + int(KEEP_CANCELLED * SECOND),
+                    "keep": KEEP_CANCELLED,
                 }  # fmt: skip
                 yield Query(self.say.cancel_waiting, params)
                 tally.move(queue, state, CANCELLED)

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from dray.model.clock import SECOND
 from dray.model.job import KEEP_CANCELLED, Claimed, State
-from dray.model.lifecycle import Move
+from dray.model.lifecycle import Move, decide_for
+from dray.model.outcome import Cancelled
 from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady, reads
 from dray.store.sql.rows import (
     CANCELLED,
     CODES,
+    EXPIRED,
     FAILED,
     PARKED,
     READY,
@@ -130,10 +133,7 @@ class ClaimPlans:
         unknown = []
         for job in jobs:
             if job.expires is not None and job.expires <= now:
-                move = Move(
-                    job.seq, job.claim, job.queue, State.CANCELLED, "expired", counts=False, keep=KEEP_CANCELLED,
-                    reason="expired before it could start",
-                )
+                move = replace(decide_for(job, Cancelled(EXPIRED)), word="expired", counts=False)
                 yield Query(self.say.settle, settle_params(move, now))
                 tally.move(job.queue, came_from, CANCELLED)
                 yield Ring("done")
@@ -272,7 +272,7 @@ def settle_params(move: Move, now: int) -> dict[str, Any]:
     return {
         "state": state, "due": due, "finished": now if final else None,
         "prune_after": now + int(move.keep * SECOND) if final else None, "result": move.result, "error": _encoded(move),
-        "prune_cancelled": now + int(KEEP_CANCELLED * SECOND), "now": now, "reason": move.reason,
+        "keep": KEEP_CANCELLED, "now": now, "reason": move.reason,
         "back": 0 if move.counts else 1, "lost": 1 if move.lost else 0, "seq": move.seq, "claim": move.claim,
     }  # fmt: skip
 

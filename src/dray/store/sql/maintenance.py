@@ -5,11 +5,10 @@ from __future__ import annotations
 from dray.model.clock import SECOND
 from dray.model.job import KEEP_CANCELLED
 from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady, reads
-from dray.store.sql.rows import CANCELLED, Tally
+from dray.store.sql.rows import CANCELLED, EXPIRED, Tally
 from dray.store.sql.sentences import Sentences
 
 TERM = 15.0  # seconds that an election is good for
-EXPIRED = "expired before it could start"
 
 
 class MaintenancePlans:
@@ -55,7 +54,7 @@ class MaintenancePlans:
         for seq, _queue, state in found:
             params = {
                 "seq": seq, "state": state, "now": now, "reason": EXPIRED,
-                "prune_after": now + int(KEEP_CANCELLED * SECOND),
+                "keep": KEEP_CANCELLED,
             }  # fmt: skip
             for (queue,) in (yield Query(self.say.cancel_waiting, params)):
                 tally.move(queue, state, CANCELLED)

@@ -24,6 +24,7 @@ CODES = {
     State.CANCELLED: 7,
 }
 PARKED = 8
+EXPIRED = "expired before it could start"  # the reason of such a cancellation
 STATES = {code: state for state, code in CODES.items()} | {PARKED: State.READY}
 
 SCHEDULED, READY, RUNNING, BLOCKED, SLEEPING, SUCCEEDED, FAILED, CANCELLED = range(8)

@@ -59,9 +59,9 @@ class Gate:
                     came.set()
 
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        threading.Thread(target=wait, name="dray-gate", daemon=True).start()
         waited = False
         try:
+            threading.Thread(target=wait, name="dray-gate", daemon=True).start()
             came.wait(timeout)
             waited = True
         finally:

@@ -1,8 +1,8 @@
 """Sessions: the only place where plans meet SQLite.
 
-All writing of a process goes through one connection. Whoever wants to write leaves a request; the first to get hold of the
-connection carries out everybody's requests in one transaction (group commit), so that one flush to disk serves them all, at no
-delay when there is only one. Blocking callers do this on their own thread, without a hop; coroutines leave it to a thread.
+All writing of a process goes through one connection. A blocking caller writes on its own thread, without a hop, if nobody else
+wants to write. Otherwise, and for coroutines always, whoever wants to write leaves a request, and a thread carries out everybody's
+requests in one transaction (group commit), so that one flush to disk serves them all.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class SqliteSession:
         if self.path is None:
             raise StoreUnavailable("A store in memory cannot be used in a forked process; use a file (sqlite:///name.db).")
         self._inherited = (self._writer, self._reader)
-        self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._writing, self._reading, self._deciding = threading.Lock(), threading.Lock(), threading.Lock()
         self._pending = deque()
         self._thread, self._tokens = None, queue.SimpleQueue()
         self._open()
@@ -148,8 +148,18 @@ class SqliteSession:
             self._after_fork()
         if getattr(verb, "reads", False):
             return self._read(verb, args)
+        # The usual case: nobody else wants to write, here or elsewhere. (Ctrl-C may come between any two steps: only `with` never
+        # leaves a lock behind, `acquire` and then `try` may.)
+        if not self._writing.locked():
+            with self._writing:
+                try:
+                    if not self._pending and self._gate.try_take():
+                        return self._alone(verb, args)
+                except BaseException:
+                    self._gate.give()
+                    raise
         request = Request(verb, args)
-        self._pending.append(request)
+        request.event = threading.Event()
         try:
             self._see_to(request)
         except BaseException:  # Ctrl-C, say: nobody waits for it any more
@@ -159,27 +169,37 @@ class SqliteSession:
             raise request.error
         return request.answer  # type: ignore[no-any-return]
 
+    def _alone(self, verb: Callable[..., Plan[T]], args: tuple[Any, ...]) -> T:
+        """Carry out one verb, with the gate taken. What `_transaction` does for many, without the bookkeeping."""
+        self._check_open()
+        edge = Edge(self._writer, self._clock)
+        with translated(self.where):
+            try:
+                self._begin()
+                answer = drive(verb(*args), edge.do)
+                self._writer.execute("commit")
+            except BaseException:
+                if self._writer.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._writer.execute("rollback")
+                raise
+            finally:
+                self._gate.give()
+        self._announce(edge.rings)
+        return answer
+
     def _see_to(self, request: Request) -> None:
-        if not self._writing.acquire(timeout=BUSY_AFTER):
+        # Others write. The waiting is left to a thread, which goes on at once when it is our turn: while a turn lasts, no time
+        # goes by with waking anybody. And it can be given up here, which waiting in the kernel cannot.
+        self._ensure_thread()
+        self._pending.append(request)
+        self._tokens.put(True)
+        self._check_open()  # asked last: `close` ends the thread, but only after what was asked for before
+        event = request.event
+        if event is not None and not event.wait(BUSY_AFTER) and not request.done:
             if self._give_up(request):
                 raise busy(self.where)
-            self._writing.acquire()
-        try:
-            if request.done:  # somebody who was before us has carried it out
-                return
-            if self._gate.try_take():  # nobody writes: here and now, without a hop
-                self._serve()
-                return
-            # Other processes write. The waiting is left to a thread, which goes on at once when it is our turn: while a turn
-            # lasts, no time goes by with waking anybody. And it can be given up here, which waiting in the kernel cannot.
-            request.event = threading.Event()
-            self._ensure_thread()
-            self._tokens.put(True)
-        finally:
-            self._writing.release()
-        if not request.event.wait(BUSY_AFTER) and self._give_up(request):
-            raise busy(self.where)
-        request.event.wait()
+            event.wait()
 
     def _give_up(self, request: Request) -> bool:
         """Nobody waits for it any more; False if it is too late for that."""
@@ -219,9 +239,7 @@ class SqliteSession:
 
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         request = Request(verb, args, future)
-        if self._thread is None:
-            with self._writing:
-                self._ensure_thread()
+        self._ensure_thread()
         if getattr(verb, "reads", False):
             self._tokens.put(request)
         else:
@@ -242,8 +260,11 @@ class SqliteSession:
 
     def _ensure_thread(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve_others, name="dray-store", daemon=True)
-            self._thread.start()
+            with self._deciding:
+                if self._thread is None:
+                    thread = threading.Thread(target=self._serve_others, name="dray-store", daemon=True)
+                    thread.start()
+                    self._thread = thread
 
     def _serve_others(self) -> None:
         tokens = self._tokens
@@ -265,38 +286,27 @@ class SqliteSession:
     # -- group commit; everything below is called with `_writing` held
 
     def _serve(self) -> None:
-        """Carry out everything that is pending; called with the gate taken, left with the gate given. A request stays pending
-        until it is done: should Ctrl-C end this in a blocking caller's thread, then the next one goes on with the rest."""
-        while True:
-            batch = self._take_up()
-            if not batch:
-                self._gate.give()
-                return
-            try:
-                self._carry_out(batch)
-            except BaseException:
-                for request in batch:
-                    request.taken = False
-                self._tokens.put(True)
-                raise
-            finally:
-                answer_futures(batch)
-            if not self._pending:
-                return
-            if not self._gate.try_take():
-                self._ensure_thread()
-                self._tokens.put(True)
-                return
+        """Carry out what is pending, as much as fits into a transaction; called with the gate taken, left with the gate given."""
+        batch = self._take_up()
+        if batch:
+            self._carry_out(batch)
+            answer_futures(batch)
+            self._forget_done()
+        else:
+            self._gate.give()
 
     def _take_up(self) -> list[Request]:
-        pending = self._pending
         with self._deciding:
-            while pending and pending[0].done:
-                pending.popleft()
-            batch = [request for n in range(min(len(pending), AT_ONCE)) if not (request := pending[n]).done]
+            self._forget_done()
+            found = [self._pending[n] for n in range(min(len(self._pending), AT_ONCE))]
+            batch = [request for request in found if not request.done]
             for request in batch:
                 request.taken = True
         return batch
+
+    def _forget_done(self) -> None:
+        while self._pending and self._pending[0].done:
+            self._pending.popleft()
 
     def _carry_out(self, batch: list[Request]) -> None:
         try:
@@ -317,25 +327,24 @@ class SqliteSession:
         self._announce(rings)
 
     def _transaction(self, batch: list[Request]) -> set[str]:
+        self._check_open()
         edge = Edge(self._writer, self._clock)
         answers: list[Any] = []
         with translated(self.where):
             try:
-                self._check_open()
                 self._begin()
                 for request in batch:
                     answers.append(drive(request.verb(*request.args), edge.do))
                 self._writer.execute("commit")
-                finish_all(batch, answers)
-            except BaseException as error:
+            except BaseException:
                 if self._writer.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
                         self._writer.execute("rollback")
-                elif len(answers) == len(batch) and not isinstance(error, Exception):
-                    finish_all(batch, answers)  # Ctrl-C came right after the commit
                 raise
             finally:
                 self._gate.give()
+        for request, answer in zip(batch, answers, strict=True):
+            finish(request, answer)
         return edge.rings
 
     def _begin(self) -> None:
@@ -371,8 +380,8 @@ class BoundSession:
 
     def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
         """Carry out one verb as part of the caller's transaction. Raises StoreError."""
-        edge = Edge(self._connection, self._clock)
         with translated(self._where):
+            edge = Edge(plain_cursor(self._connection), self._clock)
             answer = drive(verb(*args), edge.do)
         self._rings |= edge.rings
         return answer
@@ -418,17 +427,18 @@ def connect(path: Path | None, synchronous: str, *, reads_only: bool = False) ->
         return connection
 
 
+def plain_cursor(connection: sqlite3.Connection) -> sqlite3.Cursor:
+    """A cursor whose rows are tuples, whatever the caller of `bind` has made of the rows of his connection."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    return cursor
+
+
 def finish(request: Request, answer: Any = None, error: BaseException | None = None) -> None:
     """Put the answer where the one who asked finds it."""
     request.answer, request.error, request.done = answer, error, True
     if request.event is not None:
         request.event.set()
-
-
-def finish_all(batch: list[Request], answers: list[Any]) -> None:
-    """`finish` for each."""
-    for request, answer in zip(batch, answers, strict=True):
-        finish(request, answer)
 
 
 def answer_futures(batch: Iterable[Request]) -> None:

@@ -16,7 +16,7 @@ from dray.store.sql.sentences import Sentences
 from dray.store.sql.store import SqlPlans
 from dray.store.sqlite import schema
 from dray.store.sqlite.gate import Gate
-from dray.store.sqlite.session import BoundSession, SqliteSession, connect, translated
+from dray.store.sqlite.session import BoundSession, SqliteSession, connect, plain_cursor, translated
 from dray.store.values import Capabilities
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class SqliteStore:
         if self.path is None:
             raise WrongDatabase("A store in memory cannot share a transaction with your connection; use a file (sqlite:///name.db).")
         with translated(self.where):
-            files = [row[2] for row in connection.execute("pragma database_list") if row[1] == "main"]
+            files = [row[2] for row in plain_cursor(connection).execute("pragma database_list") if row[1] == "main"]
         if not files or not files[0] or not os.path.exists(self.path) or not os.path.samefile(files[0], self.path):
             raise WrongDatabase(
                 f"bind() was given a connection to {files[0] or 'a database in memory'}, but the jobs are kept in {self.path}; "

@@ -7,6 +7,7 @@ import pytest
 from dray.model.clock import ManualClock
 from dray.model.job import State
 from dray.model.lifecycle import Rules
+from dray.model.outcome import Interrupted
 from dray.testing.suite.scene import DONE, Scene, Themed, raised
 
 
@@ -91,6 +92,24 @@ class Retention(Themed):
         assert s.do(s.plans.prune) == 1
         assert s.do(s.plans.get, gone) is None
         assert s.do(s.plans.counts) == {}
+
+    def test_a_jobs_own_time_to_be_kept_holds_whoever_ends_it(self, s: Scene) -> None:
+        waiting, asked, lost = s.add(3, options=b'{"result_ttl":60.0}')
+        s.do(s.plans.cancel, [waiting])
+        node = s.enter()
+        first, _ = s.claim(node)
+        s.do(s.plans.cancel, [asked])
+        s.end(first, Interrupted())
+        for _ in range(3):
+            s.do(s.plans.bury, node, "signal 9", None)
+            s.clock.advance(60)
+            node = s.enter()
+            s.claim(node)
+        assert s.state(lost) is State.FAILED
+        for id_, state in ((waiting, State.CANCELLED), (asked, State.CANCELLED), (lost, State.FAILED)):
+            info = s.info(id_)
+            assert (info.state, info.finished is not None) == (state, True)
+            assert info.prune_after == (info.finished or 0) + 60_000_000
 
     def test_history_and_logs_go_with_the_job(self, s: Scene) -> None:
         (id_,) = s.add(1)

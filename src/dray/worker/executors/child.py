@@ -71,10 +71,10 @@ class Sender:
     def _work(self) -> None:
         going = True
         while going or self._waiting:
-            if going:
+            if going and not self._waiting:
                 going = self._wake.get()
-                while not self._wake.empty():
-                    going = self._wake.get() and going
+            while not self._wake.empty():
+                going = self._wake.get() and going
             messages: list[FromChild] = []
             while self._waiting and len(messages) < 500:
                 messages.append(self._waiting.popleft())

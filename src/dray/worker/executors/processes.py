@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from dray.model.duration import human
-from dray.model.job import Claimed
+from dray.model.job import Claimed, JobOptions
 from dray.model.outcome import Cancelled, Interrupted, Lost, Outcome
 from dray.observe.log import get_logger
 from dray.worker.attempt import timed_out
@@ -218,7 +218,10 @@ class ProcessExecutor:
             self._done += 1
             self._corridor.give_back([job])
             return None
-        options = task.job_options(job.options)
+        try:
+            options = task.job_options(job.options)
+        except msgspec.DecodeError:  # the child will find that too, and say so
+            options = JobOptions()
         return Waiting(job, task, options.timeout, options.memory_limit)
 
     def _send(self, child: PooledChild, batch: list[Waiting]) -> None:

@@ -1,0 +1,210 @@
+"""Stores that fail, move or fill up under running workers, and workers that cannot start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import Place, alive, cpu_of, eventually, stopped
+
+from dray import Dray, StoreUnavailable
+
+CODE = """
+@app.task
+async def step(n):
+    mark("start", n)
+    await asyncio.sleep(0.15)
+    mark("end", n)
+    return n
+
+@app.task
+def work(n, seconds):
+    mark("start", n)
+    time.sleep(seconds)
+    mark("end", n)
+    return n
+
+@app.task
+async def waits(n, seconds):
+    mark("start", n)
+    await asyncio.sleep(seconds)
+    mark("end", n)
+"""
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_is_waited_out_and_nothing_is_lost(place: Place, disk: Path) -> None:
+    place.file = disk / "jobs.db"
+    place.url = f"sqlite:///{place.file}"
+    place.code(CODE)
+    worker = place.start("--concurrency", "3")
+    child = worker.child()
+    jobs = place.calls("step", [(n,) for n in range(40)])
+    place.wait_mark("end", 6)
+    filler = disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    worker.wait_log("is full")
+    with pytest.raises(StoreUnavailable, match="is full"):
+        place.enqueue("step", 1000)
+    before, began = cpu_of(child) + cpu_of(worker.pid), time.monotonic()
+    eventually(lambda: time.monotonic() - began > 3, what="some time with a full disk")
+    assert cpu_of(child) + cpu_of(worker.pid) - before < 1.0, "it does not spin"
+    filler.unlink()
+    assert place.wait_final(jobs) == ["succeeded"] * 40
+    assert worker.child() == child
+    assert sorted(int(mark[3]) for mark in place.marks("end")) == list(range(40)), "each ran once"
+    assert place.app.insight.counts() == place.app.insight.recount()
+    assert worker.stop() == 0
+
+
+def test_a_store_that_cannot_be_written_is_one_sentence(place: Place, disk: Path) -> None:
+    place.file = disk / "jobs.db"
+    place.url = f"sqlite:///{place.file}"
+    place.code(CODE)
+    place.enqueue("step", 1)
+    place.app.close()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    worker = place.start(ready=False)
+    assert worker.wait() == 2
+    (line,) = worker.log.strip().splitlines()
+    assert "jobs.db" in line
+    assert "Traceback" not in line
+
+
+def test_a_moved_store_is_noticed_and_the_worker_goes_on_with_the_new_one(place: Place) -> None:
+    place.code(CODE)
+    worker = place.start()
+    child = worker.child()
+    place.enqueue("step", 1).result(timeout=10)
+    place.app.close()
+    for file in place.folder.glob("jobs.db*"):
+        if file.is_file():
+            file.rename(place.folder / file.name.replace("jobs", "moved"))
+    before = cpu_of(worker.pid) + cpu_of(child)
+    worker.wait_log("has been moved, deleted or replaced")
+    assert cpu_of(worker.pid) + (cpu_of(child) if alive(child) else before) - before < 1.0
+    assert place.enqueue("step", 2).result(timeout=20) == 2
+    assert worker.stop() == 0
+    moved = Dray(f"sqlite:///{place.folder}/moved.db")
+    assert moved.insight.counts() == {"default": {"succeeded": 1}}
+    moved.close()
+
+
+def test_code_that_cannot_be_imported_is_status_2_and_one_sentence(place: Place) -> None:
+    (place.folder / "tasks.py").write_text("import not_there_at_all\n")
+    worker = place.start("--processes", "2", ready=False)
+    assert worker.wait() == 2
+    assert worker.log.count("not_there_at_all") >= 1
+    assert "dray/worker" not in worker.log
+    assert worker.log.count("dray:") + worker.log.count("Error") <= 3
+    hook = "@app.on_start\ndef no(): raise OSError('not today')\n"
+    (place.folder / "tasks.py").write_text(f"from dray import Dray\napp = Dray()\n{hook}")
+    worker = place.start(ready=False)
+    assert worker.wait() == 2
+    assert "not today" in worker.log
+
+
+def test_reload_takes_up_changed_code_and_survives_broken_code(place: Place) -> None:
+    place.code(CODE + "\n@app.task\ndef version(): return 1\n")
+    worker = place.start("--reload")
+    assert place.enqueue("version").result(timeout=10) == 1
+    file = place.folder / "tasks.py"
+    good = file.read_text()
+    file.write_text(good.replace("return 1\n", "return 2\n"))
+    worker.wait_ready(2)
+    assert place.enqueue("version").result(timeout=10) == 2
+    file.write_text("this is no Python")
+    worker.wait_log("waiting for the code to change")
+    assert worker.process.poll() is None
+    file.write_text(good.replace("return 1\n", "return 3\n"))
+    worker.wait_ready(3)
+    assert place.enqueue("version").result(timeout=10) == 3
+    assert worker.stop() == 0
+
+
+def test_a_stopped_child_loses_its_jobs_and_changes_nothing_when_it_goes_on(place: Place) -> None:
+    place.code(CODE)
+    first = place.start("--concurrency", "2")
+    thread, coroutine = place.enqueue("work", 1, 1.0), place.enqueue("waits", 2, 1.0)
+    place.wait_mark("start", 2)
+    child = first.child()
+    second = place.start("--concurrency", "2")
+    with stopped(child):
+        began = time.monotonic()
+        place.wait_mark("start", 4, within=25)
+        took = time.monotonic() - began
+        assert 9 < took < 20, f"{took:.1f} s"
+        assert place.wait_final([thread, coroutine]) == ["succeeded"] * 2
+        ends = place.marks("end")
+    for job in (thread, coroutine):
+        assert (job.refresh().info.claim, job.info.losses, job.info.attempt) == (2, 1, 1)
+    first.wait_log("had lost its claim", 2)
+    first.wait_log("entering anew")
+    after = place.enqueue("work", 3, 0)
+    assert after.result(timeout=10) == 3
+    for job in (thread, coroutine):
+        finished = job.info.finished
+        assert (job.refresh().info.claim, job.info.state, job.info.finished) == (2, "succeeded", finished)
+        assert [run.word for run in place.app.insight.history(job.id)] == ["lost"]
+    assert {int(mark[1]) for mark in ends} == {second.child()}
+    assert first.log.count("had lost its claim") == 2, "each is reported once"
+    assert first.log.count("entering anew") == 1
+    assert first.child() == child
+    assert len(eventually(lambda: len(nodes := place.nodes()) == 2 and nodes)) == 2
+    assert place.app.insight.counts() == place.app.insight.recount()
+
+
+def test_a_full_worker_hears_that_it_has_lost_its_jobs(place: Place) -> None:
+    """It asks for no jobs, because it has no room, so it would not notice by itself."""
+    place.code(CODE)
+    first = place.start("--concurrency", "1")
+    job = place.enqueue("waits", 1, 25)
+    place.wait_mark("start")
+    place.query("delete from dray_node")  # as a rescue does
+    first.wait_log("entering anew", within=10)
+    again = place.wait_mark("start", 2, within=10)
+    assert not place.marks("end")
+    assert (job.refresh().info.claim, job.info.losses) == (2, 1)
+    assert len(again) == 2
+    job.cancel()
+    place.wait_final([job], within=10)
+
+
+def test_a_worker_and_four_producers(place: Place) -> None:
+    place.code(CODE + "\n@app.task\nasync def note(n): mark('note', n)\n")
+    worker = place.start("--concurrency", "20")
+    script = "import sys, tasks\nfor n in range(150): tasks.note.enqueue(int(sys.argv[1]) * 1000 + n)\nprint('done')"
+    environ = dict(os.environ, DRAY_URL=place.url, MARKS=str(place.folder / "marks"))
+    producers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(n)], cwd=place.folder, env=environ,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    for producer in producers:
+        out, err = producer.communicate(timeout=40)
+        assert (producer.returncode, out, err) == (0, "done\n", "")
+    eventually(lambda: place.app.insight.counts()["default"].get("succeeded") == 600)
+    assert sorted(int(mark[3]) for mark in place.marks("note")) == sorted(n * 1000 + m for n in range(4) for m in range(150))
+    assert worker.stop() == 0
+    assert "warning" not in worker.log
