@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Child, add_one, said
+from on_file import Child, add_one, said
 
 from dray.store import bell as bell_module
 from dray.store.bell import Bell, Listener

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 
 import pytest
-from conftest import add_one, ready
+from on_file import add_one, ready
 
 from dray.errors import NotSupported, SchemaMismatch, WrongDatabase
 from dray.store.open import open_store

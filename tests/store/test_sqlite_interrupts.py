@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import Child, add_one, add_then, half_written, ready, said, until
+from on_file import Child, add_one, add_then, half_written, ready, said, until
 
 from dray.store.open import open_store
 from dray.store.sqlite import gate as gate_module

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Child, add_one, ready, said
+from on_file import Child, add_one, ready, said
 
 from dray.errors import StoreBusy
 from dray.store.open import open_store

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import add_one, add_then, half_written, ready
+from on_file import add_one, add_then, half_written, ready
 
 from dray.errors import StoreBusy, StoreUnavailable
 from dray.store.open import open_store

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import Child, add_one, ready, said
+from on_file import Child, add_one, ready, said
 
 from dray.errors import ConfigurationError, NotAStore, SchemaMismatch, StoreError, StoreUnavailable
 from dray.model import ids
