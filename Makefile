@@ -35,7 +35,7 @@ bench: $(READY)  ## every figure beside the bare engine's, as a table and as JSO
 	$(BIN)/python -m bench $(ARGS)
 
 torture: $(READY)  ## the slow, destructive tests
-	$(BIN)/python -m pytest tests -m torture -o addopts="-q" --timeout 900 $(ARGS)
+	$(BIN)/python -m pytest tests -m torture -o addopts="-q --strict-markers" --timeout 900 $(ARGS)
 
 clean:  ## remove what was made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-data bench/results

@@ -14,6 +14,7 @@ from dray.store.open import open_store
 from dray.store.sqlite import gate as gate_module
 from dray.store.sqlite import session as session_module
 from dray.store.sqlite.gate import Gate
+from dray.store.sqlite.requests import Signal
 from dray.store.sqlite.store import SqliteStore
 
 
@@ -94,6 +95,13 @@ def test_ctrl_c_while_waiting_at_the_gate_does_not_lock_everybody_out(
             raise KeyboardInterrupt
 
     patched = {"Event": ImpatientEvent} if where == "waiting for it" else {"Thread": ImpatientThread}
+    if where == "waiting for it":
+
+        class ImpatientSignal(Signal):
+            def wait(self, timeout: float = -1) -> bool:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(session_module, "Signal", ImpatientSignal)
     for module in (gate_module, session_module):
         real = {name: getattr(threading, name) for name in ("Event", "Lock", "Thread")}
         monkeypatch.setattr(module, "threading", SimpleNamespace(**{**real, **patched}))

@@ -187,7 +187,8 @@ def test_a_blocked_loop_is_noticed_and_named(worker: EmbeddedWorker) -> None:
         other.result(timeout=15)  # what is not on the loop goes on meanwhile
     job.result(timeout=15)
     place = watch.seen[before:][0]
-    line = next(n for n, text in enumerate(Path(tasks.__file__).read_text().splitlines(), 1) if "the line that is to be named" in text)
+    lines = Path(tasks.__file__).read_text(encoding="utf-8").splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if "the line that is to be named" in text)
     assert job.id in place
     assert f"embedded_tasks.py:{line} in blocks" in place
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 
-from harness import Place, alive, children_of, eventually, kill
+from harness import Place, alive, eventually, kill
 
 CODE = """
 @app.task
@@ -85,32 +84,6 @@ def test_a_killed_supervisor_leaves_a_child_that_finishes_and_ends(place: Place)
     assert waiting.result(timeout=10) == 2
     assert waiting.refresh().info.attempt == 1
     assert len(place.marks("start")) == 2
-
-
-def test_after_both_are_killed_a_new_worker_rescues_within_twenty_seconds(place: Place) -> None:
-    place.code(CODE)
-    worker = place.start("--concurrency", "2")
-    job = place.enqueue("work", 1, 3)
-    pooled = place.enqueue("heavy", 2, 30)
-    place.wait_mark("start", 2)
-    child = worker.child()
-    (pool_child,) = children_of(child)
-    os.kill(worker.pid, signal.SIGSTOP)  # it must not notice
-    kill(child)
-    kill(worker.pid)
-    worker.wait()
-    eventually(lambda: not alive(pool_child), within=5, what="the pool child dies with its parent")
-    began = time.monotonic()
-    place.start("--concurrency", "2")
-    place.wait_mark("start", 4, within=25)
-    took = time.monotonic() - began
-    assert took <= 20, f"rescued after {took:.1f} s"
-    assert job.result(timeout=10) == 1
-    assert (job.refresh().info.losses, job.info.attempt) == (1, 1)
-    assert "ran out" in place.app.insight.history(job.id)[0].error["cause"]
-    assert pooled.cancel()
-    place.wait_final([pooled])
-    print(f"rescued after {took:.1f} s")
 
 
 def test_a_killed_pool_child_costs_only_its_own_job(place: Place) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Place, alive, cpu_of, eventually, stopped
+from harness import Place, alive, cpu_of, eventually
 
 from dray import Dray, StoreUnavailable
 
@@ -139,54 +139,6 @@ def test_reload_takes_up_changed_code_and_survives_broken_code(place: Place) -> 
     worker.wait_ready(3)
     assert place.enqueue("version").result(timeout=10) == 3
     assert worker.stop() == 0
-
-
-def test_a_stopped_child_loses_its_jobs_and_changes_nothing_when_it_goes_on(place: Place) -> None:
-    place.code(CODE)
-    first = place.start("--concurrency", "2")
-    thread, coroutine = place.enqueue("work", 1, 1.0), place.enqueue("waits", 2, 1.0)
-    place.wait_mark("start", 2)
-    child = first.child()
-    second = place.start("--concurrency", "2")
-    with stopped(child):
-        began = time.monotonic()
-        place.wait_mark("start", 4, within=25)
-        took = time.monotonic() - began
-        assert 9 < took < 20, f"{took:.1f} s"
-        assert place.wait_final([thread, coroutine]) == ["succeeded"] * 2
-        ends = place.marks("end")
-    for job in (thread, coroutine):
-        assert (job.refresh().info.claim, job.info.losses, job.info.attempt) == (2, 1, 1)
-    first.wait_log("had lost its claim", 2)
-    first.wait_log("entering anew")
-    after = place.enqueue("work", 3, 0)
-    assert after.result(timeout=10) == 3
-    for job in (thread, coroutine):
-        finished = job.info.finished
-        assert (job.refresh().info.claim, job.info.state, job.info.finished) == (2, "succeeded", finished)
-        assert [run.word for run in place.app.insight.history(job.id)] == ["lost"]
-    assert {int(mark[1]) for mark in ends} == {second.child()}
-    assert first.log.count("had lost its claim") == 2, "each is reported once"
-    assert first.log.count("entering anew") == 1
-    assert first.child() == child
-    assert len(eventually(lambda: len(nodes := place.nodes()) == 2 and nodes)) == 2
-    assert place.app.insight.counts() == place.app.insight.recount()
-
-
-def test_a_full_worker_hears_that_it_has_lost_its_jobs(place: Place) -> None:
-    """It asks for no jobs, because it has no room, so it would not notice by itself."""
-    place.code(CODE)
-    first = place.start("--concurrency", "1")
-    job = place.enqueue("waits", 1, 25)
-    place.wait_mark("start")
-    place.query("delete from dray_node")  # as a rescue does
-    first.wait_log("entering anew", within=10)
-    again = place.wait_mark("start", 2, within=10)
-    assert not place.marks("end")
-    assert (job.refresh().info.claim, job.info.losses) == (2, 1)
-    assert len(again) == 2
-    job.cancel()
-    place.wait_final([job], within=10)
 
 
 def test_a_worker_and_four_producers(place: Place) -> None:

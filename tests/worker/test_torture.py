@@ -67,14 +67,14 @@ class Chaos:
         kill(pid)
 
 
-def torture(place: Place, jobs: int, *, every: float, least: int, within: float, orphans: bool, seed: int) -> None:
+def torture(place: Place, jobs: int, *, every: float, least: int, within: float, orphans: bool, seed: int, longest: int = 60) -> None:
     place.code(CODE)
     chaos = Chaos(place, seed, orphans=orphans)
     dice = random.Random(seed)
     kinds = [dice.choice(["threaded", "threaded", "coroutine", "coroutine", "coroutine", "pooled"]) for _ in range(jobs)]
     handles = []
     for kind in sorted(set(kinds)):
-        mine = [(n, dice.randint(0, 60)) for n, other in enumerate(kinds) if other == kind]
+        mine = [(n, dice.randint(0, longest)) for n, other in enumerate(kinds) if other == kind]
         handles += list(zip(mine, place.calls(kind, mine), strict=True))
     began = time.monotonic()
     left = {handle.id for _, handle in handles}
@@ -116,7 +116,7 @@ def torture(place: Place, jobs: int, *, every: float, least: int, within: float,
 
 
 def test_a_few_hundred_jobs_under_kills(place: Place) -> None:
-    torture(place, 600, every=0.7, least=4, within=60, orphans=False, seed=7)
+    torture(place, 600, every=0.5, least=3, within=60, orphans=False, seed=7, longest=160)
 
 
 @pytest.mark.torture

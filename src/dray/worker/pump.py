@@ -185,7 +185,8 @@ class Pump:
             self._distrust = self.last_look + DISTRUST
         self._looked = False
         wanted = sum(want.slots.values()) if want is not None else 0
-        return bool(catch.jobs) and len(catch.jobs) >= wanted
+        # Due at once without having been given: the claim had to sort out so much that it left some for the next turn.
+        return catch.next_due == 0.0 or (bool(catch.jobs) and len(catch.jobs) >= wanted)
 
     def _enter_anew(self) -> None:
         self._expelled()

@@ -15,8 +15,8 @@ from dray.errors import ConfigurationError, NotSupported, StaleClaim
 from dray.model.job import Claimed
 from dray.model.lifecycle import decide
 from dray.model.outcome import Outcome, Returned
-from dray.store.sqlite.session import BUSY_AFTER, busy, is_busy, translated
 from dray.store.sqlite.store import SqliteStore
+from dray.store.sqlite.trouble import BUSY_AFTER, busy, is_busy, translated
 from dray.task import Task, connection_kind
 
 

@@ -14,68 +14,25 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dray.errors import DrayError, StoreBusy, StoreUnavailable
+from dray.errors import StoreBusy, StoreUnavailable
 from dray.model.clock import Clock
 from dray.store.bell import Bell
-from dray.store.plan import Many, Now, Plan, Query, Ring, Steady, Step, drive
+from dray.store.plan import Plan, drive
+from dray.store.sqlite.edge import Edge, connect
 from dray.store.sqlite.gate import Gate, NoGate
+from dray.store.sqlite.requests import Request, Signal, answer_futures, finish
+from dray.store.sqlite.trouble import BUSY_AFTER, busy, is_busy, translated
 
 if TYPE_CHECKING:
     import asyncio
 
 T = TypeVar("T")
 
-BUSY_AFTER = 30.0  # seconds that a write waits for others before it is refused
 AT_ONCE = 256  # requests in one transaction
-
-
-class Request:
-    """One verb that somebody wants carried out."""
-
-    __slots__ = ("answer", "args", "done", "error", "event", "future", "taken", "verb")
-
-    def __init__(
-        self, verb: Callable[..., Plan[Any]], args: tuple[Any, ...], future: asyncio.Future[Any] | None = None
-    ) -> None:
-        self.verb = verb
-        self.args = args
-        self.future = future
-        self.answer: Any = None
-        self.error: BaseException | None = None
-        self.done = False
-        self.taken = False  # it is being carried out: too late to give up on it
-        self.event: threading.Event | None = None  # set when it is done, if a blocking caller waits for another thread
-
-
-class Edge:
-    """Carries out steps on one connection."""
-
-    __slots__ = ("_clock", "_connection", "rings")
-
-    def __init__(self, connection: Any, clock: Clock) -> None:
-        self._connection = connection
-        self._clock = clock
-        self.rings: set[str] = set()
-
-    def do(self, step: Step) -> Any:
-        """The answer to one step."""
-        kind = type(step)
-        if kind is Query:
-            return self._connection.execute(step.sentence, step.params).fetchall()  # type: ignore[union-attr]
-        if kind is Many:
-            return self._connection.executemany(step.sentence, step.rows).rowcount  # type: ignore[union-attr]
-        if kind is Now:
-            return self._clock.wall()
-        if kind is Ring:
-            self.rings.add(step.kind)  # type: ignore[union-attr]
-            return None
-        if kind is Steady:
-            return self._clock.boot, self._clock.steady()
-        raise TypeError(f"no such step: {step!r}")
 
 
 class SqliteSession:
@@ -159,7 +116,7 @@ class SqliteSession:
                     self._gate.give()
                     raise
         request = Request(verb, args)
-        request.event = threading.Event()
+        request.event = Signal()
         try:
             self._see_to(request)
         except BaseException:  # Ctrl-C, say: nobody waits for it any more
@@ -366,151 +323,3 @@ class SqliteSession:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreUnavailable(f"The store {self.where} has been closed; open a new Dray() to use it again.")
-
-
-class BoundSession:
-    """Runs plans on the caller's own connection, inside the caller's transaction: nothing is begun, committed or rolled back."""
-
-    def __init__(self, connection: Any, *, clock: Clock, bell: Bell, where: str) -> None:
-        self._connection = connection
-        self._clock = clock
-        self._bell = bell
-        self._where = where
-        self._rings: set[str] = set()
-
-    def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
-        """Carry out one verb as part of the caller's transaction. Raises StoreError."""
-        with translated(self._where):
-            edge = Edge(plain_cursor(self._connection), self._clock)
-            answer = drive(verb(*args), edge.do)
-        self._rings |= edge.rings
-        return answer
-
-    async def arun(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
-        """`run` for coroutines; on SQLite a statement in an open transaction does not wait."""
-        return self.run(verb, *args)
-
-    def left(self) -> None:
-        """The caller left `bind`: if the transaction is over, whoever waits for what was in it may be woken. If it goes on, the
-        workers see the commit when they next look at the file, within a tenth of a second."""
-        if not self._connection.in_transaction:
-            self.committed()
-
-    def committed(self) -> None:
-        """The caller's transaction is committed: whoever waits for what is in it may be woken."""
-        if self._rings:
-            self._bell.ring(self._rings)
-            self._rings = set()
-
-
-def connect(path: Path | None, synchronous: str, *, reads_only: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode, set up for a store. Raises StoreUnavailable or NotAStore."""
-    where = "in memory" if path is None else str(path)
-    if path is not None and not path.parent.is_dir():
-        raise StoreUnavailable(f"The store {where} cannot be opened: the folder {path.parent} does not exist; make it first.")
-    with translated(where):
-        connection = sqlite3.connect(
-            ":memory:" if path is None else path, timeout=5.0, isolation_level=None, check_same_thread=False,
-            cached_statements=256,
-        )  # fmt: skip
-        try:
-            if path is not None:
-                if not reads_only:
-                    connection.execute("pragma journal_mode = wal")
-                connection.execute(f"pragma synchronous = {synchronous}")
-                connection.execute("pragma wal_autocheckpoint = 4000")
-            if reads_only:
-                connection.execute("pragma query_only = on")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def plain_cursor(connection: sqlite3.Connection) -> sqlite3.Cursor:
-    """A cursor whose rows are tuples, whatever the caller of `bind` has made of the rows of his connection."""
-    cursor = connection.cursor()
-    cursor.row_factory = None
-    return cursor
-
-
-def finish(request: Request, answer: Any = None, error: BaseException | None = None) -> None:
-    """Put the answer where the one who asked finds it."""
-    request.answer, request.error, request.done = answer, error, True
-    if request.event is not None:
-        request.event.set()
-
-
-def answer_futures(batch: Iterable[Request]) -> None:
-    """Tell the event loops that wait; one call for each loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Request]] = {}
-    for request in batch:
-        if request.done and request.future is not None:
-            by_loop.setdefault(request.future.get_loop(), []).append(request)
-    for loop, requests in by_loop.items():
-        with contextlib.suppress(RuntimeError):  # that loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_resolve, requests)
-
-
-def _resolve(requests: list[Request]) -> None:
-    for request in requests:
-        future = request.future
-        if future is None or future.done():
-            continue
-        if request.error is not None:
-            future.set_exception(request.error)
-        else:
-            future.set_result(request.answer)
-
-
-def is_busy(error: sqlite3.Error) -> bool:
-    """Whether somebody else has the lock."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def busy(where: str) -> StoreBusy:
-    """The error for it."""
-    return StoreBusy(
-        f"The store {where} was kept locked by another connection for {BUSY_AFTER:.0f} seconds; keep transactions on this file "
-        "short, and do not enqueue outside `app.bind(connection)` while your own transaction on it is open."
-    )
-
-
-class translated:
-    """Errors of sqlite3 become ours, with the place and what to do."""
-
-    __slots__ = ("_where",)
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise as_ours(error, self._where) from error
-
-
-def as_ours(error: sqlite3.Error, where: str) -> DrayError:
-    """The error of ours that says what an error of sqlite3 means for the user."""
-    from dray.errors import NotAStore, SchemaMismatch
-
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return busy(where)
-    if code == sqlite3.SQLITE_NOTADB:
-        return NotAStore(f"{where} is not an SQLite database; name another file, or move this one away.")
-    if code == sqlite3.SQLITE_CORRUPT:
-        return StoreUnavailable(f"The store {where} is damaged ({error}); restore it from a backup, or use `.recover` of sqlite3.")
-    if code == sqlite3.SQLITE_FULL:
-        return StoreUnavailable(f"The disk of the store {where} is full; nothing was written. Free some space and try again.")
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return StoreUnavailable(f"The store {where} cannot be written ({error}); check the permissions of the file and its folder.")
-    if code == sqlite3.SQLITE_CANTOPEN:
-        return StoreUnavailable(f"The store {where} cannot be opened ({error}); check the path and the permissions of its folder.")
-    if code == sqlite3.SQLITE_IOERR:
-        return StoreUnavailable(f"The disk of the store {where} failed ({error}); nothing was written.")
-    if "no such table: dray_" in str(error) or "no such column" in str(error):
-        return SchemaMismatch(f"The database {where} has no Dray schema, or an old one ({error}); run `dray migrate` on it.")
-    return StoreUnavailable(f"The store {where} refused a statement: {error}.")

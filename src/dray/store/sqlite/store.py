@@ -15,8 +15,10 @@ from dray.store.plan import Plan
 from dray.store.sql.sentences import Sentences
 from dray.store.sql.store import SqlPlans
 from dray.store.sqlite import schema
+from dray.store.sqlite.edge import BoundSession, connect, plain_cursor
 from dray.store.sqlite.gate import Gate
-from dray.store.sqlite.session import BoundSession, SqliteSession, connect, plain_cursor, translated
+from dray.store.sqlite.session import SqliteSession
+from dray.store.sqlite.trouble import translated
 from dray.store.values import Capabilities
 
 T = TypeVar("T")
