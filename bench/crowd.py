@@ -51,5 +51,6 @@ def crowd(report: Report, quick: bool) -> None:
         report.add(Figure("8 producers + 2 workers: errors", errors, "", None, "0", errors == 0))
         report.add(Figure("8 producers + 2 workers: slowest/fastest producer", share, "", None, "≥ 0.25", share >= 0.25))
         report.add(Figure("8 producers + 2 workers: enqueued", sum(counts) / seconds, "jobs/s"))
-        report.add(Figure("8 producers + 2 workers: drained meanwhile", drained, "jobs/s", sum(counts) / seconds, note="bare = enqueued"))
+        enqueued = sum(counts) / seconds
+        report.add(Figure("8 producers + 2 workers: drained meanwhile", drained, "jobs/s", enqueued, note="bare = enqueued"))
         report.add(Figure("8 producers + 2 workers: longest single enqueue", max(w for _, _, w in results) * 1e3, "ms"))

@@ -21,9 +21,10 @@ create table job (seq integer primary key autoincrement, id blob not null, task 
 create unique index job_id on job (id);
 create index job_ready on job (queue, executor, rank, due) where state = 1;
 """
-INSERT = (
-    "insert into job (id, task, queue, executor, rank, due, state, max_attempts, enqueued, args) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+INSERT = """
+insert into job (id, task, queue, executor, rank, due, state, max_attempts, enqueued, args)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 
 def bare(path: Path) -> sqlite3.Connection:
@@ -128,12 +129,10 @@ def producers(report: Report, quick: bool) -> None:
             rates[name] = [out.get() for _ in running]
             for process in running:
                 process.join()
-        report.add(
-            Figure(
-                "single enqueue, 4 producing processes, in all", sum(rates["dray"]), "jobs/s", sum(rates["bare"]),
-                note=f"slowest/fastest {min(rates['dray']) / max(rates['dray']):.2f}, bare {min(rates['bare']) / max(rates['bare']):.2f}",
-            )
-        )  # fmt: skip
+        fair = {name: min(found) / max(found) for name, found in rates.items()}
+        note = f"slowest/fastest {fair['dray']:.2f}, bare {fair['bare']:.2f}"
+        name = "single enqueue, 4 producing processes, in all"
+        report.add(Figure(name, sum(rates["dray"]), "jobs/s", sum(rates["bare"]), note=note))
 
 
 def bulk(report: Report, quick: bool) -> None:

@@ -26,7 +26,8 @@ def idle(report: Report, quick: bool) -> None:
             sizes = [memory(pid) for pid in pids]
         rss, pss = sum(r for r, _ in sizes), sum(p for _, p in sizes)
         report.add(Figure("idle supervisor + worker process: CPU", used, "% of core", None, "≤ 1", used <= 1))
-        report.add(Figure("idle supervisor + worker process: memory", rss, "MB", None, "≤ 60", rss <= 60, f"{pss:.0f} MB without shared pages"))
+        note = f"{pss:.0f} MB if shared pages count once"
+        report.add(Figure("idle supervisor + worker process: memory", rss, "MB", None, "≤ 60", rss <= 60, note))
 
 
 def imports(report: Report, quick: bool) -> None:

@@ -34,7 +34,7 @@ def innocent(n):
     time.sleep(0.3)
     return n
 
-@app.task(memory_limit="200MiB", max_attempts=2)
+@app.task(memory_limit="200MiB", crash_budget=2)
 def bomb(n):
     mark("bomb", n)
     hoard = []
@@ -136,7 +136,7 @@ def test_a_memory_bomb_is_killed_at_its_limit(place: Place) -> None:
     assert place.wait_final([bomb, modest], within=60) == ["failed", "succeeded"]
     assert "memory: " in bomb.refresh().info.error["cause"]
     assert "the limit is 200 MiB" in bomb.info.error["cause"]
-    assert bomb.info.losses == 3
+    assert bomb.info.losses == 2
 
 
 def test_a_timeout_kills_a_function_and_whatever_it_has_started(place: Place) -> None:

@@ -67,7 +67,9 @@ class Chaos:
         kill(pid)
 
 
-def torture(place: Place, jobs: int, *, every: float, least: int, within: float, orphans: bool, seed: int, longest: int = 60) -> None:
+def torture(
+    place: Place, jobs: int, *, every: float, least: int, within: float, orphans: bool, seed: int, longest: int = 60
+) -> None:
     place.code(CODE)
     chaos = Chaos(place, seed, orphans=orphans)
     dice = random.Random(seed)

@@ -72,7 +72,7 @@ def _run(reload: bool, log_format: str | None, *, target: str | None, url: str |
     from dray.model.duration import seconds
     from dray.worker.queues import parse_queues
     from dray.worker.settings import WorkerSettings
-    from dray.worker.supervisor import run
+    from dray.worker.supervisor import become
 
     if flags["grace"] is not None:
         flags["grace"] = seconds(flags["grace"], "--grace")
@@ -85,7 +85,7 @@ def _run(reload: bool, log_format: str | None, *, target: str | None, url: str |
     if found["log_level"] not in LEVELS:
         raise ConfigurationError(f"log_level is {found['log_level']!r}: use {', '.join(LEVELS)}.")
     # Only the option's URL goes over: without it the app's own is meant, which asks the environment and the files itself.
-    return run(
+    become(
         WorkerSettings(
             target=found["app"], url=url, name=name, reload=reload, queues=found["queues"], concurrency=found["concurrency"],
             processes=found["processes"], process_slots=found["process_slots"], grace=found["grace"],

@@ -18,6 +18,7 @@ import threading
 import time
 from pathlib import Path
 
+LEFT_BEHIND = 60.0  # seconds; a FIFO younger than this may be one that its owner is about to open
 COARSE = 50_000_000  # nanoseconds
 KINDS = ("work", "done", "orders")
 _numbers = itertools.count(1)
@@ -135,7 +136,16 @@ class Bell:
 
     def listen(self, *kinds: str) -> Listener:
         """A new listener."""
+        if self.folder is not None:
+            self._sweep(self.folder)
         return Listener(self, kinds)
+
+    def _sweep(self, folder: Path) -> None:
+        """Remove what processes left behind that were killed while they were awake. (The others are found when they are rung.)"""
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(folder):
+                if entry.name.startswith(".") and time.time() - entry.stat().st_ctime > LEFT_BEHIND:
+                    self._bury_if_dead(Path(entry.path))
 
     def join(self, listener: Listener) -> None:
         """Called by a listener."""
@@ -174,13 +184,23 @@ class Bell:
         settled = not asleep and time.time_ns() - changed > COARSE
         self._quiet_since = changed if settled else 0
 
-    def _ring_fifo(self, path: Path) -> None:
+    def _bury_if_dead(self, path: Path) -> None:
+        fd = self._open_to_write(path)
+        if fd is not None:
+            os.close(fd)
+
+    def _open_to_write(self, path: Path) -> int | None:
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             if error.errno == errno.ENXIO:  # nobody reads it: its owner is dead
                 with contextlib.suppress(OSError):
                     path.unlink()
+            return None
+
+    def _ring_fifo(self, path: Path) -> None:
+        fd = self._open_to_write(path)
+        if fd is None:
             return
         try:
             with contextlib.suppress(OSError):  # full: it has been rung often enough

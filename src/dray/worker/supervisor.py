@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -362,8 +363,17 @@ def run(settings: WorkerSettings) -> int:
     return Supervisor(settings).run()
 
 
+def become(settings: WorkerSettings) -> NoReturn:
+    """Turn this process into a supervisor that has loaded nothing else: it lives long, and what the command line needed would
+    stay in its memory."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    data = msgspec.json.encode(settings).decode()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "dray.worker.supervisor", data])
+
+
 def main(data: str) -> int:
-    """`python -m dray.worker.supervisor SETTINGS_JSON`: the same in a process that has loaded nothing else."""
+    """`python -m dray.worker.supervisor SETTINGS_JSON`; see `become`."""
     return run(msgspec.json.decode(data, type=WorkerSettings))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from dray.errors import ConfigurationError
 from dray.model import ids
 from dray.model.clock import SECOND
 from dray.model.job import NewJob
@@ -15,6 +16,7 @@ from dray.store.sql.sentences import Sentences
 from dray.store.values import ScheduleRow
 
 FIRE_AT_ONCE = 100
+STUCK = 60 * SECOND  # until a schedule is looked at again whose times cannot be understood
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -101,7 +103,11 @@ class SchedulePlans:
         fired: list[tuple[str, int]] = []
         for found in due:
             row = ScheduleRow(*found)
-            fired += yield from self._fire(row, now)
+            try:
+                fired += yield from self._fire(row, now)
+            except ConfigurationError:
+                # Its times cannot be understood (any more): it must not keep the others from firing. `doctor` tells of it.
+                yield Query(self.say.schedule_stuck, {"name": row.name, "next": now + STUCK})
         return fired
 
     def _fire(self, row: ScheduleRow, now: int) -> Plan[list[tuple[str, int]]]:

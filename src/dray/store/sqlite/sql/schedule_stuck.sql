@@ -1,0 +1,1 @@
+update dray_schedule set next = :next where name = :name
