@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import time
 
+import pytest
 from harness import Place, alive, children_of, eventually, kill, stopped
 
 CODE = """
@@ -87,3 +90,21 @@ def test_a_full_worker_hears_that_it_has_lost_its_jobs(place: Place) -> None:
     assert len(again) == 2
     job.cancel()
     place.wait_final([job], within=10)
+
+
+@pytest.mark.torture
+def test_a_store_that_cannot_be_written_for_longer_than_a_lease_costs_nobody_a_claim(place: Place) -> None:
+    """Nobody could renew, but nobody could rescue either: whoever is there afterwards goes on."""
+    place.code(CODE)
+    workers = [place.start("--concurrency", "1") for _ in range(2)]
+    jobs = [place.enqueue("work", n, 22) for n in range(2)]
+    place.wait_mark("start", 2)
+    with contextlib.closing(sqlite3.connect(place.file, timeout=30, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() - began > 18, within=20, what="longer than a lease")
+        other.execute("rollback")
+    assert place.wait_final(jobs) == ["succeeded"] * 2
+    assert [(job.refresh().info.claim, job.info.losses) for job in jobs] == [(1, 0)] * 2
+    assert len(place.marks("start")) == 2
+    assert not any("entering anew" in worker.log for worker in workers)

@@ -16,6 +16,8 @@ log = get_logger("maintenance")
 
 ROUND = 1.0  # seconds between rounds, and the longest that a schedule may be late because of us
 CAMPAIGN = 5.0  # seconds between elections; a term is 15
+OUTAGE = 10.0  # seconds without getting through to the store, after which the leases of the living may have run out too
+CALM = 7.0  # seconds after an outage in which nobody is taken for dead: they renew every 5
 PRUNE_PAUSE = 0.05  # seconds between batches of pruning, so that others get at the store in between
 
 
@@ -28,6 +30,8 @@ class Maintenance:
         self._listeners = listeners
         self._campaign_at = 0.0
         self._prune_at = 0.0
+        self._reached: float | None = None  # when we last wrote to the store
+        self._rescue_at = 0.0
         self.service = Service("maintenance", ROUND, self.round)
 
     def start(self) -> None:
@@ -48,9 +52,11 @@ class Maintenance:
         if now >= self._campaign_at:
             self._campaign_at = now + CAMPAIGN
             self._leader.campaign()
+            self._got_through()
         if not self._leader.leads:
             return None
-        self.rescue()
+        if time.monotonic() >= self._rescue_at:
+            self.rescue()
         self.fire()
         self.expire()
         if now >= self._prune_at:
@@ -59,6 +65,13 @@ class Maintenance:
             if more:
                 return PRUNE_PAUSE
         return self.pause()
+
+    def _got_through(self) -> None:
+        now = time.monotonic()
+        if self._reached is not None and now - self._reached > OUTAGE:
+            log.warning("the store could not be written for a while; waiting for the living before anyone is taken for dead")
+            self._rescue_at = now + CALM
+        self._reached = now
 
     def rescue(self) -> None:
         """Give back the jobs of nodes whose lease has run out."""

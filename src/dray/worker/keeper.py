@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from dray.errors import StoreError
+from dray.model.duration import human
 from dray.observe.log import get_logger
 from dray.service import Service
 from dray.store.protocol import Store
@@ -13,6 +15,7 @@ from dray.store.values import CancelOrder
 log = get_logger("keeper")
 
 RENEW = 5.0  # seconds; a lease is good for 15
+AGAIN = 0.5  # seconds, after a failure
 
 
 class Keeper:
@@ -30,12 +33,16 @@ class Keeper:
         self.last = time.monotonic()  # when the store was last reached
         self.service = Service("keeper", RENEW, self.renew)
 
-    def renew(self) -> None:
-        """Renew once, now."""
+    def renew(self) -> float | None:
+        """Renew once, now; the answer is the pause until the next time, if it is not the usual one."""
         nodes = self._nodes()
         if not nodes:
-            return
-        answer = self._store.run(self._store.plans.extend, nodes)
+            return None
+        try:
+            answer = self._store.run(self._store.plans.extend, nodes)
+        except StoreError as error:  # once the store can be written again, we must be there before those who look for the dead
+            log.warning("the lease could not be renewed, trying again in %s: %s", human(AGAIN), error)
+            return AGAIN
         self.last = time.monotonic()
         for node in answer.expelled:
             log.warning("the lease of worker %d had run out before it was renewed", node)
@@ -43,3 +50,4 @@ class Keeper:
         for node, orders in answer.cancels.items():
             for order in orders:
                 self._order(node, order)
+        return None
