@@ -19,11 +19,3 @@ def place(tmp_path: Path) -> Iterator[Place]:
     found = Place(tmp_path)
     yield found
     found.close()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is marked `torture` runs only when it is asked for."""
-    if "torture" not in str(config.getoption("-m")):
-        for item in items:
-            if item.get_closest_marker("torture"):
-                item.add_marker(pytest.mark.skip(reason="run by `make torture`"))

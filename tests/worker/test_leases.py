@@ -108,3 +108,20 @@ def test_a_store_that_cannot_be_written_for_longer_than_a_lease_costs_nobody_a_c
     assert [(job.refresh().info.claim, job.info.losses) for job in jobs] == [(1, 0)] * 2
     assert len(place.marks("start")) == 2
     assert not any("entering anew" in worker.log for worker in workers)
+
+
+@pytest.mark.torture
+def test_a_worker_whose_supervisor_stands_still_keeps_its_lease_itself(place: Place) -> None:
+    place.code(CODE)
+    worker, other = place.start("--concurrency", "1"), place.start("--concurrency", "1", "--queues", "none")
+    job = place.enqueue("work", 1, 25)
+    place.wait_mark("start")
+    child = worker.child()
+    with stopped(worker.pid):
+        began = time.monotonic()
+        eventually(lambda: time.monotonic() - began > 20, within=22, what="longer than a lease")
+        assert place.wait_final([job]) == ["succeeded"]
+    assert (job.refresh().info.claim, job.info.losses) == (1, 0)
+    assert len(place.marks("start")) == 1
+    assert worker.child() == child
+    assert not any("entering anew" in each.log for each in (worker, other))

@@ -11,7 +11,7 @@ from dray.model.clock import SECOND
 from dray.model.job import KEEP_CANCELLED, NewJob, State
 from dray.model.lifecycle import Move, decide
 from dray.model.outcome import Lost
-from dray.store.sql.leases import LEASE
+from dray.store.sql.renewal import LEASE
 
 WAITING = (State.SCHEDULED, State.READY, State.BLOCKED, State.SLEEPING)
 
@@ -84,7 +84,7 @@ class Reference:
         """Renew leases; who is expelled."""
         expelled = set()
         for node in nodes:
-            if self.nodes.get(node, -1) >= steady:
+            if node in self.nodes:
                 self.nodes[node] = steady + int(LEASE * SECOND)
             else:
                 expelled.add(node)
@@ -116,8 +116,10 @@ class Reference:
         self, node: int, slots: int, queues: Sequence[str] | None, tasks: Collection[str], now: int, steady: int
     ) -> list[bytes] | None:
         """The jobs that the node gets, in order; None if it is expelled."""
-        if self.nodes.get(node, -1) < steady:
+        if node not in self.nodes:
             return None
+        if self.nodes[node] < steady:  # nobody has acted on it: who claims lives
+            self.nodes[node] = steady + int(LEASE * SECOND)
         self.promote(now)
         ready = [job for job in self.jobs.values() if job.state is State.READY and job.queue not in self.paused]
         ready = [job for job in ready if not job.parked or job.task in tasks]

@@ -20,16 +20,18 @@ AGAIN = 0.5  # seconds, after a failure
 
 class Keeper:
     """Renews every 5 seconds. `nodes` tells which nodes live, with the seconds since each last looked for jobs with success;
-    `order` takes the orders that come back, `expelled` the nodes that the store has given up."""
+    `order` takes the orders that come back, `expelled` the nodes that the store has given up; `renewed` is called after each
+    success."""
 
     def __init__(
         self, store: Store, nodes: Callable[[], Mapping[int, float]], order: Callable[[int, CancelOrder], None],
-        expelled: Callable[[int], None],
+        expelled: Callable[[int], None], renewed: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._nodes = nodes
         self._order = order
         self._expelled = expelled
+        self._renewed = renewed
         self.last = time.monotonic()  # when the store was last reached
         self.service = Service("keeper", RENEW, self.renew)
 
@@ -44,6 +46,7 @@ class Keeper:
             log.warning("the lease could not be renewed, trying again in %s: %s", human(AGAIN), error)
             return AGAIN
         self.last = time.monotonic()
+        self._renewed()
         for node in answer.expelled:
             log.warning("the lease of worker %d had run out before it was renewed", node)
             self._expelled(node)

@@ -35,6 +35,7 @@ from dray.worker.settings import WorkerSettings
 log = get_logger("worker")
 
 PULSE = 1.0  # seconds between reports to the supervisor
+SILENCE = 8.0  # seconds without a word from the supervisor, which renews every 5, after which the lease of 15 is renewed here
 SWITCH = 0.001  # seconds: how long a thread waits for the interpreter while another computes; 5 ms is Python's default
 
 
@@ -49,6 +50,7 @@ class WorkerProcess:
         self.node: Node | None = None
         self._stop: asyncio.Event | None = None
         self._orphan = False
+        self._renewed = time.monotonic()  # when the supervisor last said that it had renewed the lease
         self._ended = threading.Event()
 
     async def run(self) -> None:
@@ -90,7 +92,14 @@ class WorkerProcess:
     def _report(self) -> None:
         node = self.node
         assert node is not None
+        keeper = Keeper(
+            node.store, lambda: {node.id: 0.0}, lambda _, order: node.cancel(order.seq, order.claim, order.reason), node.expel
+        )
         while not self._ended.wait(PULSE):
+            if not self._orphan and time.monotonic() - self._renewed > SILENCE:
+                # The supervisor lives, as the line shows, but does nothing: somebody stopped it. Our jobs are not to be taken for
+                # lost because of that.
+                keeper.renew()
             room = any(executor.room() > 0 for executor in node.executors.values())
             age = time.monotonic() - node.pump.last_look if room and node.pump.claiming else 0.0
             self.line.say(pulse=round(age, 3), node=node.id, busy=node.running())
@@ -102,6 +111,8 @@ class WorkerProcess:
             for message in messages:
                 if "cancel" in message:
                     node.cancel(*message["cancel"])
+                if "renewed" in message:
+                    self._renewed = time.monotonic()
                 if "expelled" in message:
                     node.expel(message["expelled"])
         if self._ended.is_set() or self._stop is None:

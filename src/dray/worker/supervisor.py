@@ -145,7 +145,7 @@ class Supervisor:
             return
         self._file = file_of(self.store)
         name = f"{socket.gethostname()}-{os.getpid()}"
-        self._keeper = Keeper(self.store, self._living, self._order, self._expelled)
+        self._keeper = Keeper(self.store, self._living, self._order, self._expelled, self._renewed)
         self._keeper.service.start()
         self._maintenance = Maintenance(self.store, name)
         self._maintenance.start()
@@ -158,6 +158,10 @@ class Supervisor:
         for child in list(self.children):
             if child.node == node:
                 child.line.say(cancel=[order.seq, order.claim, order.reason])
+
+    def _renewed(self) -> None:
+        for child in list(self.children):
+            child.line.say(renewed=True)
 
     def _expelled(self, node: int) -> None:
         for child in list(self.children):

@@ -13,6 +13,7 @@ from dray.model.job import KEEP_CANCELLED, Claimed, State
 from dray.model.lifecycle import Move, decide_for
 from dray.model.outcome import Cancelled
 from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady, reads
+from dray.store.sql.renewal import extend_params
 from dray.store.sql.rows import (
     CANCELLED,
     CODES,
@@ -44,8 +45,11 @@ class ClaimPlans:
         now: int = yield Now()
         boot, steady = yield Steady()
         lease: list[Row] = yield Query(say.node_alive, {"node": node, "boot": boot})
-        if not lease or lease[0][0] < steady:
+        if not lease:
             return Catch([], None, now, expelled=True)
+        if lease[0][0] < steady:
+            # It has run out, and nobody has acted on it yet (the store could not be written, say): who claims lives.
+            yield Query(say.extend, extend_params(node, 0.0, now, boot, steady))
         tally = Tally()
         due = yield from self._promote(now, tally)
         paused = {name for (name,) in (yield Query(say.paused))}

@@ -10,12 +10,11 @@ from dray.model.clock import SECOND
 from dray.model.lifecycle import Move, decide_for
 from dray.model.outcome import Lost
 from dray.store.plan import Now, Plan, Query, Ring, Row, Steady, reads
+from dray.store.sql.renewal import LEASE, extend_params
 from dray.store.sql.rows import claimed_from
 from dray.store.sql.sentences import Sentences
 from dray.store.values import CancelOrder, NodeEntry, Orders
 
-LEASE = 15.0  # seconds that a lease is good for
-RENEW = 5.0  # seconds between renewals
 RESCUE_BATCH = 500
 
 
@@ -45,11 +44,7 @@ class LeasePlans:
         expelled: set[int] = set()
         cancels: dict[int, list[CancelOrder]] = {}
         for node, age in nodes.items():
-            params = {
-                "until": steady + int(LEASE * SECOND), "now": now, "claimed": now - int(age * SECOND), "node": node,
-                "boot": boot, "steady": steady,
-            }  # fmt: skip
-            alive: list[Row] = yield Query(self.say.extend, params)
+            alive: list[Row] = yield Query(self.say.extend, extend_params(node, age, now, boot, steady))
             if not alive:
                 expelled.add(node)
                 continue

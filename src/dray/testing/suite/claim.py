@@ -139,12 +139,14 @@ class Claim(Themed):
             assert (catch.expelled, catch.jobs) == (True, [])
         assert s.state(id_) is State.READY
 
-    def test_a_node_whose_lease_ran_out_gets_nothing(self, s: Scene) -> None:
-        s.add(1)
+    def test_a_node_whose_lease_ran_out_gets_nothing_once_somebody_acted_on_it(self, s: Scene) -> None:
+        s.add(2)
         node = s.enter()
-        s.clock.advance(15)
-        assert not s.catch(node, 0).expelled
-        s.clock.advance(0.000_001)
+        s.clock.advance(15.1)
+        assert len(s.claim(node, 1)) == 1, "nobody has: and who claims lives"
+        assert s.do(s.plans.rescue) == []
+        s.clock.advance(15.1)
+        s.do(s.plans.rescue)
         catch = s.catch(node)
         assert (catch.expelled, catch.jobs) == (True, [])
 

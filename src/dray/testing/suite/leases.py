@@ -39,15 +39,18 @@ class Leases(Themed):
             assert s.do(s.plans.rescue) == []
         assert not s.catch(node).expelled
 
-    def test_a_lease_that_ran_out_is_not_renewed(self, s: Scene) -> None:
+    def test_a_lease_that_ran_out_is_renewed_as_long_as_nobody_acted_on_it(self, s: Scene) -> None:
+        s.add(2)
         late, good = s.enter(), s.enter()
-        s.clock.advance(10)
-        s.do(s.plans.extend, {good: 0.0})
-        s.clock.advance(6)
-        orders = s.do(s.plans.extend, {late: 0.0, good: 0.0})
-        assert orders.expelled == {late}
-        assert s.catch(late).expelled
-        assert not s.catch(good).expelled
+        mine = s.claim_one(late)
+        s.clock.advance(16)
+        assert s.do(s.plans.extend, {late: 0.0, good: 0.0}).expelled == frozenset()
+        assert s.do(s.plans.rescue) == []
+        assert s.do(s.plans.own, mine.seq, mine.claim)
+        s.clock.advance(16)
+        assert [move.word for move in s.do(s.plans.rescue)] == ["lost"]
+        assert s.do(s.plans.extend, {late: 0.0, good: 0.0}).expelled == {late, good}
+        assert not s.do(s.plans.own, mine.seq, mine.claim)
 
     def test_a_renewal_tells_what_is_to_be_cancelled(self, s: Scene) -> None:
         ids = s.add(2)
