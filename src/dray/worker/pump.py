@@ -78,7 +78,6 @@ class Pump:
     def expel(self, node: int) -> None:
         """The lease of `node` is gone: if that is who we are, end what runs and enter anew."""
         if node == self.node and not self._lost_lease:
-            log.error("worker %d: its lease was not renewed in time, and its jobs were given to others; entering anew", node)
             self._lost_lease = True
             self._listener.wake()
 
@@ -174,7 +173,6 @@ class Pump:
 
     def _caught(self, want: Want | None, catch: Catch) -> bool:
         if catch.expelled:
-            log.error("worker %d: its lease was not renewed in time, and its jobs were given to others; entering anew", self.node)
             self._enter_anew()
             return True
         self.last_look = time.monotonic()
@@ -189,6 +187,7 @@ class Pump:
         return catch.next_due == 0.0 or (bool(catch.jobs) and len(catch.jobs) >= wanted)
 
     def _enter_anew(self) -> None:
+        log.error("worker %d: its lease was not renewed in time, and its jobs were given to others; entering anew", self.node)
         self._expelled()
         self.node = self._enter()
         self._lost_lease = False
