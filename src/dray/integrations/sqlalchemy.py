@@ -130,6 +130,11 @@ class AdaptedConnection:
 
     def __init__(self, adapted: Any) -> None:
         self._adapted = adapted
+        self.row_factory: Any = None
+
+    def cursor(self) -> AdaptedConnection:
+        """As sqlite3's; it makes a new one for each statement anyway."""
+        return self
 
     def execute(self, sql: str, parameters: Any = ()) -> Any:
         """As sqlite3's."""

@@ -21,6 +21,7 @@ from dray.errors import DrayError
 from dray.model.job import Claimed
 from dray.model.outcome import Interrupted, Outcome, Raised
 from dray.worker.attempt import Attempts, record
+from dray.worker.executors.inbox import Inbox, listen
 from dray.worker.executors.wire import (
     Done,
     Frames,
@@ -29,14 +30,13 @@ from dray.worker.executors.wire import (
     Log,
     Progress,
     Ready,
-    Run,
     Unfit,
     frame,
     receive,
 )
 from dray.worker.resources import Resources
 
-SWITCH = 0.001  # seconds: how soon the sender may speak while a function computes
+SWITCH = 0.001  # seconds: how soon the sender may speak, and the parent be heard, while a function computes
 
 
 class Sender:
@@ -105,16 +105,15 @@ def main(fd: int, parent: int) -> int:
     sys.setswitchinterval(SWITCH)
     resources = Resources(app.resources)
     attempts = Attempts(app, resources, sender)
+    inbox = Inbox(sender.say)
+    listen(connection, frames, inbox)
     sender.say(Ready())
     pid = os.getpid()
-    while (messages := receive(connection, frames)) is not None:
-        for message in messages:
-            if isinstance(message, Run):
-                for job in message.jobs:
-                    done = run(app, attempts, job)
-                    if os.getpid() != pid:
-                        os._exit(0)  # the function forked, and this is the copy: it must not speak for the job
-                    sender.say(done)
+    while (job := inbox.first()) is not None:
+        done = run(app, attempts, job)
+        if os.getpid() != pid:
+            os._exit(0)  # the function forked, and this is the copy: it must not speak for the job
+        inbox.done(done)
     with contextlib.suppress(Exception):
         resources.close()
     app.close()

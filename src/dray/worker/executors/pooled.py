@@ -18,9 +18,12 @@ from msgspec import Struct
 from dray.model.job import Claimed
 from dray.model.outcome import Outcome
 from dray.task import Task
-from dray.worker.executors.wire import Frames, Hello, Run, frame
+from dray.worker.executors.wire import Frames, Hello, Recall, ToChild, frame
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
+#: Seconds a job may run before those that wait behind it in the same child are recalled. More than the 20 ms within which what is
+#: claimed ahead should start, so that jobs that are merely uneven are left in peace; too little for a person to notice.
+RECALL_AFTER = 0.05
 
 
 class Recycling(Struct, frozen=True):
@@ -65,6 +68,8 @@ class PooledChild:
         self.ready = False
         self.unfit: str | None = None
         self.queue: deque[Waiting] = deque()  # the first one runs
+        self.began = 0.0  # when the first one started, as far as we know
+        self.recalling = False  # what waits behind it has been asked for
         self.deadline: float | None = None
         self.born = time.monotonic()
         self.idle_since = self.born
@@ -80,7 +85,33 @@ class PooledChild:
         """Whether it can be given jobs."""
         return self.ready and self.verdict is None and self.hung_up is None
 
-    def say(self, messages: Sequence[Hello | Run]) -> None:
+    def held_up(self, now: float) -> bool:
+        """Whether its job is a long one, behind which no other should wait."""
+        return bool(self.queue) and now - self.began >= RECALL_AFTER
+
+    def recall_at(self) -> float | None:
+        """When what waits behind its job is to be recalled; None if nothing is."""
+        return self.began + RECALL_AFTER if len(self.queue) > 1 and not self.recalling and self.fit else None
+
+    def recall(self) -> None:
+        """Ask for what has not started."""
+        self.recalling = True
+        self.say([Recall()])
+
+    def take(self, jobs: Sequence[tuple[int, int]]) -> list[Claimed]:
+        """Remove these from its queue, by (seq, claim): the child has given them back."""
+        gone = set(jobs)
+        kept: deque[Waiting] = deque()
+        taken: list[Claimed] = []
+        for waiting in self.queue:
+            if (waiting.job.seq, waiting.job.claim) in gone:
+                taken.append(waiting.job)
+            else:
+                kept.append(waiting)
+        self.queue = kept
+        return taken
+
+    def say(self, messages: Sequence[ToChild]) -> None:
         """Send, as far as the child takes it; the rest waits in `out`."""
         self.out += frame(messages)
         self.flush()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import selectors
 import subprocess
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,7 +17,8 @@ from dray.observe.log import get_logger
 from dray.worker.attempt import timed_out
 from dray.worker.executors.base import Corridor, Pace
 from dray.worker.executors.pooled import PooledChild, Recycling, Waiting
-from dray.worker.executors.wire import Done, Hello, Log, Progress, Ready, Run, Unfit, from_child
+from dray.worker.executors.reactor import Reactor
+from dray.worker.executors.wire import Done, Hello, Log, Progress, Ready, Recalled, Run, Unfit, from_child
 from dray.worker.exits import how_it_ended
 
 log = get_logger("processes")
@@ -47,15 +45,9 @@ class ProcessExecutor:
         self._pace = Pace()
         self._children: list[PooledChild] = []
         self._queue: deque[Claimed] = deque()
-        self._calls: deque[Callable[[], None]] = deque()
         self._given = 0
         self._done = 0
-        self._selector = selectors.DefaultSelector()
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
-        self._thread: threading.Thread | None = None
-        self._stopping = False
+        self._reactor: Reactor[PooledChild] = Reactor("dray-pool", self._timeout, self._ready, self._between)
         self._not_before = 0.0  # after a child that could not start
         self._failures = 0
 
@@ -64,12 +56,12 @@ class ProcessExecutor:
     def start(self) -> None:
         """Start the pool's thread where a child is wanted from the beginning; otherwise the first job does."""
         if self._prewarm:
-            self._call(self._spawn)
+            self._reactor.call(self._spawn)
 
     def give(self, jobs: list[Claimed]) -> None:
         """Run these, in this order."""
         self._given += len(jobs)
-        self._call(lambda: self._queue.extend(jobs))
+        self._reactor.call(lambda: self._queue.extend(jobs))
 
     def room(self) -> int:
         """How many more jobs it would like to have; none while no child process can be started."""
@@ -87,7 +79,7 @@ class ProcessExecutor:
 
     def cancel(self, seq: int, claim: int, reason: str) -> None:
         """Kill the child that runs it; one that waits is given back, and the store knows that it is to be cancelled."""
-        self._call(lambda: self._cancel(seq, claim, reason))
+        self._reactor.call(lambda: self._cancel(seq, claim, reason))
 
     def interrupt(self) -> None:
         """Kill everything that runs, because the worker stops."""
@@ -98,70 +90,44 @@ class ProcessExecutor:
                     child.interrupted = True
                     child.kill(Interrupted())
 
-        self._call(kill_all)
+        self._reactor.call(kill_all)
 
     def take_back(self) -> list[Claimed]:
         """Give back what has not started; the pool's thread does it."""
-        self._call(self._take_back)
+        self._reactor.call(self._take_back)
         return []
 
     def stop(self) -> None:
         """End the children and the thread."""
-        if self._thread is None:
-            return
-
-        def end() -> None:
-            self._stopping = True
-
-        self._call(end)
-        self._thread.join(10)
-
-    def _call(self, what: Callable[[], object]) -> None:
-        self._calls.append(what)  # type: ignore[arg-type]
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="dray-pool", daemon=True)
-            self._thread.start()
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._wake_write, b"!")
+        self._reactor.stop(self._end_all, within=10)
 
     # -- the pool's thread
 
-    def _work(self) -> None:
-        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
-        while not self._stopping:
-            try:
-                self._turn()
-            except Exception:  # a defect must not end the thread that everything here hangs on
-                log.exception("unexpected error in the pool of child processes")
+    def _ready(self, child: PooledChild, file: object, events: int) -> None:
+        if child not in self._children:
+            return  # it has gone in this very turn
+        if file == child.death:
+            self._died(child)
+            return
+        if events & selectors.EVENT_WRITE:
+            child.flush()
+            self._watch_connection(child)
+        if events & selectors.EVENT_READ:
+            self._hear(child)
+
+    def _between(self) -> None:
+        self._watch()
+        self._distribute()
+
+    def _end_all(self) -> None:
         for child in list(self._children):
             if child.queue:
                 child.kill_group()
             self._end(child)
 
-    def _turn(self) -> None:
-        for key, events in self._selector.select(self._timeout()):
-            child = key.data
-            if child is None:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._wake_read, 4096)
-            elif child not in self._children:
-                continue  # it has gone in this very turn
-            elif key.fileobj == child.death:
-                self._died(child)
-            else:
-                if events & selectors.EVENT_WRITE:
-                    child.flush()
-                    self._watch_connection(child)
-                if events & selectors.EVENT_READ:
-                    self._hear(child)
-        while self._calls:
-            self._calls.popleft()()
-        self._watch()
-        self._distribute()
-
     def _timeout(self) -> float | None:
         now = time.monotonic()
-        times = [child.deadline - now for child in self._children if child.deadline is not None]
+        times = [at - now for child in self._children for at in (child.deadline, child.recall_at()) if at is not None]
         if any(child.queue and child.queue[0].memory_limit for child in self._children):
             times.append(LOOK_AT_MEMORY)
         if self._queue and now < self._not_before:
@@ -188,12 +154,16 @@ class ProcessExecutor:
                 child.kill(timed_out(head.task, head.timeout))
             elif head.memory_limit and (used := child.memory()) > head.memory_limit:
                 child.kill(Lost(f"memory: {used >> 20} MiB, the limit is {head.memory_limit >> 20} MiB"))
+            elif (at := child.recall_at()) is not None and now >= at:
+                child.recall()
+                self._watch_connection(child)
 
     def _distribute(self) -> None:
         if not self._queue:
             return
         depth = max(1, min(BATCH, self._pace.ahead(1)))
-        fit = [child for child in self._children if child.fit]
+        now = time.monotonic()
+        fit = [child for child in self._children if child.fit and not child.held_up(now)]
         starting = sum(not child.ready for child in self._children)
         batches: dict[PooledChild, list[Waiting]] = {}
         while self._queue and fit:
@@ -208,7 +178,7 @@ class ProcessExecutor:
         for child, batch in batches.items():
             self._send(child, batch)
         missing = min(len(self._queue), self.slots - len(self._children)) - starting
-        if missing > 0 and time.monotonic() >= self._not_before:
+        if missing > 0 and now >= self._not_before:
             for _ in range(missing):
                 self._spawn()
 
@@ -233,7 +203,8 @@ class ProcessExecutor:
     def _head_starts(self, child: PooledChild) -> None:
         head = child.queue[0]
         head.place = self._corridor.started(head.job)
-        child.deadline = None if head.timeout is None else time.monotonic() + head.timeout
+        child.began, child.recalling = time.monotonic(), False
+        child.deadline = None if head.timeout is None else child.began + head.timeout
 
     def _spawn(self) -> None:
         if len(self._children) >= self.slots:
@@ -244,15 +215,14 @@ class ProcessExecutor:
             self._failed(f"a child process could not be started: {error}")
             return
         self._children.append(child)
-        self._selector.register(child.connection, selectors.EVENT_READ, child)
         if child.death >= 0:
-            self._selector.register(child.death, selectors.EVENT_READ, child)
+            self._reactor.watch(child.death, child)
         self._watch_connection(child)
 
     def _watch_connection(self, child: PooledChild) -> None:
         if child.hung_up is None:
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.out else 0)
-            self._selector.modify(child.connection, wanted, child)
+            self._reactor.watch(child.connection, child, wanted)
 
     def _failed(self, reason: str) -> None:
         self._failures += 1
@@ -268,7 +238,7 @@ class ProcessExecutor:
         if data is None:
             return False
         if not data:  # it is about to die, or its function has closed what is not its own
-            self._selector.unregister(child.connection)
+            self._reactor.forget(child.connection)
             child.hung_up = time.monotonic()
             return False
         try:
@@ -277,7 +247,7 @@ class ProcessExecutor:
                     self._message(child, message)
         except msgspec.DecodeError as error:
             log.error("child process %d does not speak our language any more (%s); killing it", child.process.pid, error)
-            self._selector.unregister(child.connection)
+            self._reactor.forget(child.connection)
             child.hung_up = time.monotonic()
             child.kill_group()
         return True
@@ -291,6 +261,8 @@ class ProcessExecutor:
                 child.unfit = reason
             case Done():
                 self._job_done(child, message)
+            case Recalled(jobs):
+                self._again(child, child.take(jobs))
             case Progress(data) if child.queue:
                 self._notes.progress(child.queue[0].job, data)  # type: ignore[attr-defined]
             case Log(level, text) if child.queue:
@@ -327,9 +299,8 @@ class ProcessExecutor:
 
     def _forget(self, child: PooledChild) -> None:
         self._children.remove(child)
-        for file in (child.connection, child.death):
-            with contextlib.suppress(KeyError, ValueError):
-                self._selector.unregister(file)
+        self._reactor.forget(child.connection)
+        self._reactor.forget(child.death)
 
     def _died(self, child: PooledChild) -> None:
         while child.hung_up is None and self._hear(child):
@@ -355,7 +326,11 @@ class ProcessExecutor:
             outcome = Interrupted()
         self._done += 1
         self._corridor.ended(head.job, head.place, outcome, head.task)
-        self._queue.extendleft(other.job for other in reversed(others))
+        self._again(child, [other.job for other in others])
+
+    def _again(self, child: PooledChild, jobs: list[Claimed]) -> None:
+        """Others are to run what this child had and has not started."""
+        self._queue.extendleft(reversed(jobs))
         if child.interrupted:
             self._take_back()
 

@@ -29,6 +29,10 @@ class Run(Struct, tag=True, array_like=True, frozen=True):
     jobs: list[Claimed]
 
 
+class Recall(Struct, tag=True, array_like=True, frozen=True):
+    """To the child: give back all jobs but the one that runs."""
+
+
 class Ready(Struct, tag=True, array_like=True, frozen=True):
     """From the child: it can run jobs."""
 
@@ -61,8 +65,14 @@ class Log(Struct, tag=True, array_like=True, frozen=True):
     text: str
 
 
-FromChild = Ready | Unfit | Done | Progress | Log
-ToChild = Hello | Run
+class Recalled(Struct, tag=True, array_like=True, frozen=True):
+    """From the child: the (seq, claim) of jobs that it has not started and will not, in their order."""
+
+    jobs: list[tuple[int, int]]
+
+
+FromChild = Ready | Unfit | Done | Progress | Log | Recalled
+ToChild = Hello | Run | Recall
 
 _encoder = msgspec.msgpack.Encoder()
 _from_child = msgspec.msgpack.Decoder(list[FromChild])
