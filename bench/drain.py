@@ -57,7 +57,6 @@ def measure(app: Dray, task: str, n: int, *, concurrency: int = 100, processes: 
         app.insight.pause("default")
         app.enqueue_many(job.call(i) for i in range(n))
         pids = children(process.pid)
-        pids += [child for pid in pids for child in children(pid)]
         cpu, began = cpu_seconds(pids), time.perf_counter()
         app.insight.resume("default")
         until(lambda: succeeded(app) >= before + warm + n, 300)

@@ -20,9 +20,9 @@ def idle(report: Report, quick: bool) -> None:
             report.add(Figure("start of a worker, until it is known to the store", time.perf_counter() - began, "s"))
             time.sleep(1.0)
             pids = [process.pid, *children(process.pid)[:1]]
-            before = cpu_seconds(pids)
+            before = cpu_seconds([process.pid])
             time.sleep(seconds)
-            used = (cpu_seconds(pids) - before) / seconds * 100
+            used = (cpu_seconds([process.pid]) - before) / seconds * 100
             sizes = [memory(pid) for pid in pids]
         rss, pss = sum(r for r, _ in sizes), sum(p for _, p in sizes)
         report.add(Figure("idle supervisor + worker process: CPU", used, "% of core", None, "≤ 1", used <= 1))

@@ -84,12 +84,13 @@ def children(pid: int) -> list[int]:
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    """User and system time of processes."""
+    """User and system time of processes, of those that they have started, and of those that have ended meanwhile."""
     total = 0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
+        total += sum(int(field) for field in fields[11:15])  # own, and of children that have ended
+    ticks = total / os.sysconf("SC_CLK_TCK")
+    return ticks + sum(cpu_seconds([child]) for pid in pids for child in children(pid))
 
 
 def memory(pid: int) -> tuple[float, float]:

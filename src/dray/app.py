@@ -304,20 +304,18 @@ class Dray:
     def _chunks(
         self, calls: Iterable[Call[..., Any]], written: list[Any]
     ) -> Iterator[tuple[list[NewJob], list[Signature]]]:
-        source = iter(calls)
+        source, fresh = iter(calls), ids.stream()
         while True:
             try:
-                buffer = list(itertools.islice(source, BULK_BUFFER))
+                buffer = [_chunk(source, fresh) for _ in range(BULK_BUFFER // BULK_TRANSACTION)]
             except Exception as error:
                 if written:
                     error.add_note(f"{len(written):,} jobs before it have been enqueued.")
                 raise
-            if not buffer:
-                return
-            for start in range(0, len(buffer), BULK_TRANSACTION):
-                part = buffer[start : start + BULK_TRANSACTION]
-                jobs = [call.job(id) for call, id in zip(part, ids.new_ids(len(part)), strict=True)]
-                yield jobs, [call.task.signature for call in part]
+            for jobs, signatures in buffer:
+                if not jobs:
+                    return
+                yield jobs, signatures
 
     # -- working
 
@@ -334,6 +332,15 @@ class Dray:
     def run_worker(self, **options: Any) -> None:
         """Run a worker in this process until TERM or INT; for small applications. Options as `worker`."""
         self.worker(**options).run()
+
+
+def _chunk(source: Iterator[Call[..., Any]], fresh: Iterator[bytes]) -> tuple[list[NewJob], list[Signature]]:
+    """The next jobs for one transaction. Each call is let go at once: the collector need not look at a hundred thousand."""
+    jobs, signatures = [], []
+    for id_, call in zip(fresh, itertools.islice(source, BULK_TRANSACTION), strict=False):
+        jobs.append(call.job(id_))
+        signatures.append(call.task.signature)
+    return jobs, signatures
 
 
 class TaskMaker:

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 
 _lock = threading.Lock()
 _last = 0  # milliseconds << 12 | sequence; guarded by _lock
@@ -28,6 +29,14 @@ def new_ids(count: int, shard: int = 0) -> list[bytes]:
         (((stamp >> 12) << 16) | 0x7000 | (stamp & 0xFFF)).to_bytes(8, "big") + tail + random[at : at + 6]
         for stamp, at in zip(range(first, first + count), range(0, 6 * count, 6), strict=True)
     ]
+
+
+def stream() -> Iterator[bytes]:
+    """New ids without end, made in ever larger lots: few are wasted where few are needed."""
+    lot = 16
+    while True:
+        yield from new_ids(lot)
+        lot = min(lot * 4, 4096)
 
 
 def to_text(raw: bytes) -> str:

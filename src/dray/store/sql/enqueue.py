@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from dray.model.clock import SECOND
 from dray.model.job import NewJob
-from dray.store.plan import Many, Now, Plan, Query, Ring
+from dray.store.plan import Many, Now, Plan, Query, Ring, Row
 from dray.store.sql.rows import READY, SCHEDULED
 from dray.store.sql.sentences import Sentences
 
@@ -20,23 +20,25 @@ class EnqueuePlans:
         """Write `jobs`. A job whose id is kept already is left as it is, so that an add may safely be sent again."""
         now: int = yield Now()
         counts: dict[tuple[str, int], int] = {}
-        rows = []
-        for job in jobs:
-            due = job.at if job.at is not None else now + int(job.delay * SECOND) if job.delay > 0 else now
-            state = READY if due <= now else SCHEDULED
-            expires = job.expires_at
-            if expires is None and job.expires_in is not None:
-                expires = now + int(job.expires_in * SECOND)
-            rows.append((
-                job.id, job.task, job.queue, job.executor, -job.priority, due, state, job.max_attempts, now, job.args,
-                expires, job.options, job.tags, job.schedule, job.parent,
-            ))  # fmt: skip
-            key = (job.queue, state)
-            counts[key] = counts.get(key, 0) + 1
-        written: int = yield Many(self.say.add, rows)
+
+        def rows() -> Iterator[Row]:
+            for job in jobs:
+                due = job.at if job.at is not None else now + int(job.delay * SECOND) if job.delay > 0 else now
+                state = READY if due <= now else SCHEDULED
+                expires = job.expires_at
+                if expires is None and job.expires_in is not None:
+                    expires = now + int(job.expires_in * SECOND)
+                key = (job.queue, state)
+                counts[key] = counts.get(key, 0) + 1
+                yield (
+                    job.id, job.task, job.queue, job.executor, -job.priority, due, state, job.max_attempts, now, job.args,
+                    expires, job.options, job.tags, job.schedule, job.parent,
+                )  # fmt: skip
+
+        written: int = yield Many(self.say.add, rows())
         if not written:
             return  # sent again: they are all there already, and counted
-        if written != len(rows):  # some of them are: count those that are new, which are the newest there are
+        if written != len(jobs):  # some of them are: count those that are new, which are the newest there are
             counts = {}
             for key in (yield Query(self.say.newest, {"n": written})):
                 counts[key] = counts.get(key, 0) + 1

@@ -46,7 +46,7 @@ class Waiting(Struct):
 
 
 class PooledChild:
-    """Touched by the pool's thread only. Nothing here waits for the child: it may be computing, or stopped."""
+    """Touched by the pool's thread only. Nothing here but `end` waits for the child: it may be computing, or stopped."""
 
     def __init__(self, hello: Hello) -> None:
         ours, theirs = socket.socketpair()
@@ -158,6 +158,15 @@ class PooledChild:
         """End it and what its functions have started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Let it go that has nothing to do: it ends when its connection does, and is killed if that takes over a second."""
+        self.close()
+        try:
+            self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self.kill_group()
+            self.process.wait()
 
     def close(self) -> None:
         """Free what belonged to it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import selectors
-import subprocess
 import time
 from collections import deque
 from collections.abc import Callable
@@ -177,7 +176,7 @@ class ProcessExecutor:
             batches.setdefault(child, []).append(waiting)
         for child, batch in batches.items():
             self._send(child, batch)
-        missing = min(len(self._queue), self.slots - len(self._children)) - starting
+        missing = min(len(self._queue) - starting, self.slots - len(self._children))
         if missing > 0 and now >= self._not_before:
             for _ in range(missing):
                 self._spawn()
@@ -290,12 +289,7 @@ class ProcessExecutor:
     def _end(self, child: PooledChild) -> None:
         """Let a child go that has nothing to do: it ends when its connection does."""
         self._forget(child)
-        child.close()
-        try:
-            child.process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            child.kill_group()
-            child.process.wait()
+        child.end()
 
     def _forget(self, child: PooledChild) -> None:
         self._children.remove(child)

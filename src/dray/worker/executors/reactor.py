@@ -73,9 +73,9 @@ class Reactor(Generic[Owner]):
 
     def watch(self, file: Any, owner: Owner, events: int = selectors.EVENT_READ) -> None:
         """Wait for `events` of this file from now on."""
-        if file in self._selector.get_map():
+        try:
             self._selector.modify(file, events, owner)
-        else:
+        except KeyError:
             self._selector.register(file, events, owner)
 
     def forget(self, file: Any) -> None:
@@ -98,7 +98,7 @@ class Reactor(Generic[Owner]):
                     os.read(self._wake_read, 4096)
             else:
                 self._ready(key.data, key.fileobj, events)
-        while self._calls:
+        while self._calls and not self._stopping:
             self._calls.popleft()()
         if not self._stopping:
             self._between()
