@@ -15,7 +15,7 @@ from dray.model import ids
 
 # The floor for bulk: the same row, with the same indexes, by executemany in one transaction.
 TABLE = """
-create table job (seq integer primary key autoincrement, id blob not null, task text not null, queue text not null,
+create table job (seq integer primary key, id blob not null, task text not null, queue text not null,
     executor integer not null, rank integer not null, due integer not null, state integer not null,
     max_attempts integer not null, enqueued integer not null, args blob not null);
 create unique index job_id on job (id);

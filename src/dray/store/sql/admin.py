@@ -215,6 +215,7 @@ class AdminPlans:
                 tally.move(queue, state, None)
                 yield Query(self.say.delete_history, {"seq": seq})
                 yield Query(self.say.delete_log, {"seq": seq})
+                yield Query(self.say.keep_place, {"seq": seq})
         yield from tally.write(self.say.tally)
         return answers
 

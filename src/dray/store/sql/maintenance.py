@@ -82,5 +82,6 @@ class MaintenancePlans:
         yield Many(self.say.prune_job, keys)
         yield Many(self.say.prune_history, keys)
         yield Many(self.say.prune_log, keys)
+        yield Query(self.say.keep_place, {"seq": max(seq for seq, _, _ in gone)})
         yield from tally.write(self.say.tally)
         return len(gone)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from dray.model.clock import SECOND
+from dray.model.ids import to_text
 from dray.model.job import DAY, Executor, State
 from dray.model.lifecycle import Rules
 from dray.model.outcome import Cancelled, Interrupted, Lost, Outcome, Returned, Snoozed, Suspended
 from dray.model.retry import Backoff
-from dray.store.values import Want
+from dray.store.values import Filter, Want
 from dray.testing.suite.scene import DONE, TASK, Scene, Themed, raised
 
 FIXED = Rules(backoff=Backoff.fixed(7.0))
@@ -184,6 +185,25 @@ class Fencing(Themed):
         jobs = s.claim(s.enter())
         s.do(s.plans.settle, [s.decided(job, DONE if n % 2 else raised(final=True)) for n, job in enumerate(jobs)])
         assert s.do(s.plans.counts) == {"a": {"succeeded": 1, "failed": 2}, "b": {"succeeded": 2, "failed": 1}}
+
+    def test_a_place_is_never_taken_twice(self, s: Scene) -> None:
+        """Or a late settle could mean another job than its own."""
+        first = s.add_one()
+        stale = s.claim_one(s.enter())
+        s.do(s.plans.settle, [s.decided(stale, DONE)])
+        s.do(s.plans.delete, [first])
+        second = s.add_one()
+        other = s.claim_one(s.enter())
+        assert other.seq > stale.seq
+        assert s.do(s.plans.settle, [s.decided(stale, DONE)]) == [stale.seq]
+        assert s.state(second) is State.RUNNING
+        s.do(s.plans.settle, [s.decided(other, DONE)])
+        s.clock.advance(2 * 86_400)
+        assert s.do(s.plans.prune) == 1
+        third = s.add_one()
+        assert s.claim_one(s.enter()).seq > other.seq
+        assert [job.id for job in s.do(s.plans.find, Filter()).jobs] == [to_text(third)]
+        assert s.do(s.plans.by_prefix, bytes(16), b"\xff" * 16) == [to_text(third)]
 
 
 class Exchange(Themed):

@@ -1,5 +1,5 @@
 -- States: 0 scheduled, 1 ready, 2 running, 3 blocked, 4 sleeping, 5 succeeded, 6 failed, 7 cancelled,
--- 8 ready but parked: kept out of the claim's way until what `hold` names is resolved.
+-- 8 ready but parked: kept out of the claim's way until what `hold` names is resolved; 9 no job, see keep_place.sql.
 -- All times are microseconds since 1970; a node's lease is measured in steady microseconds of one boot.
 
 create table dray_meta (
@@ -8,7 +8,7 @@ create table dray_meta (
 ) without rowid;
 
 create table dray_job (
-    seq          integer primary key autoincrement,   -- the order of enqueueing; never used again after a delete
+    seq          integer primary key,                 -- the order of enqueueing; never used again: see keep_place.sql
     id           blob    not null,                    -- UUIDv7
     task         text    not null,
     queue        text    not null,

@@ -1,1 +1,1 @@
-select id from dray_job where id between :low and :high order by id limit :n
+select id from dray_job where id between :low and :high and state <> 9 order by id limit :n

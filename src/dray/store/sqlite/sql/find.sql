@@ -2,7 +2,7 @@
 select seq, id, task, queue, executor, rank, due, state, claim, attempt, losses, max_attempts, enqueued, args, node, started,
        finished, prune_after, expires, options, tags, hold, reason, cancel, schedule, parent, progress, result, error
 from dray_job
-where seq < coalesce(:before, 9223372036854775807)
+where seq < coalesce(:before, 9223372036854775807) and state <> 9
   and (:states is null or state in (select value from json_each(:states)))
   and (:queue is null or queue = :queue)
   and (:task is null or task glob :task)
