@@ -248,9 +248,7 @@ def test_a_child_that_is_killed_during_a_recall_takes_nothing_along(pool: Callab
     if answered:
         eventually(lambda: two.taken, what="recalled jobs")
     else:  # it stands still, and cannot answer
-        eventually(
-            lambda: any(child.recalling and len(child.queue) > 1 for child in list(two.executor._children)), what="a recall"
-        )
+        eventually(lambda: any(child.recalling and len(child.queue) > 1 for child in list(two.executor._children)), what="a recall")
         assert not two.taken
     kill(int(mark[1]), signal.SIGKILL)
     (outcome,) = two.wait([long])
