@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dray.model.job import Claimed
 from dray.model.job import Executor as Kind
 from dray.store.values import Want
 from dray.worker.executors.base import Executor
@@ -34,6 +35,16 @@ class Intake:
             return None
         self._turn += 1
         return Want(slots, self._queues.next(), self.tasks, self._turn)
+
+    def relieve(self) -> list[Claimed]:
+        """Jobs that were claimed ahead because jobs had been short, and now wait behind long ones: to be given back, for workers
+        that have room. (Some executors give them back by themselves.)"""
+        found: list[Claimed] = []
+        for executor in self._executors.values():
+            if executor.busy() > executor.slots and executor.pace.stands():
+                executor.pace.slow()
+                found += executor.take_back()
+        return found
 
     def anything(self) -> Want:
         """For a look at whether there is anything at all."""

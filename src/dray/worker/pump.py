@@ -228,6 +228,7 @@ class Pump:
                     times.append(self._next_due - now)
                 if (notes := self._completer.notes_due_in()) is not None:
                     times.append(notes)
+                self._runner.give_back(self._intake.relieve())
                 if listener.wait(max(0.0, min(times))):
                     self._orders()
                     return
@@ -258,6 +259,7 @@ class Pump:
 
     def _orders(self) -> None:
         self._orders_at = time.monotonic() + ORDERS
+        self._runner.give_back(self._intake.relieve())
         for order in self._store.run(self._store.plans.orders, self.node):
             self._cancel(order.seq, order.claim, order.reason)
 

@@ -96,6 +96,8 @@ class Runner:
 
     def give_back(self, jobs: list[Claimed]) -> None:
         """They have not started here and will not."""
+        if not jobs:
+            return
         self.returned.extend(jobs)
         self._completer.nudge()
 

@@ -24,7 +24,7 @@ class AsyncExecutor:
         self.loop = loop
         self._attempts = attempts
         self._corridor = corridor
-        self._pace = Pace()
+        self.pace = Pace()
         self._queue: deque[Claimed] = deque()
         self._tasks: dict[tuple[int, int], tuple[asyncio.Task[None], JobContext]] = {}
         # An asyncio task that is cancelled before its first step never takes it, and could not say what became of its job.
@@ -40,11 +40,12 @@ class AsyncExecutor:
     def give(self, jobs: list[Claimed]) -> None:
         """Run these, in this order."""
         self._given += len(jobs)
+        self.pace.given()
         self.loop.call_soon_threadsafe(self._accept, jobs)
 
     def room(self) -> int:
         """How many more jobs it would like to have."""
-        return self.slots + self._pace.ahead(self.slots) - self.busy()
+        return self.slots + self.pace.ahead(self.slots) - self.busy()
 
     def busy(self) -> int:
         """How many jobs are here."""
@@ -108,7 +109,7 @@ class AsyncExecutor:
             outcome = Raised(record(error))
         corridor.leave_if_copy()
         self._begun.discard(context)
-        self._pace.saw(time.perf_counter() - began)
+        self.pace.saw(time.perf_counter() - began)
         self._done += 1
         del self._tasks[job.seq, job.claim]
         corridor.ended(job, place, outcome, task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Protocol
 
 from dray.context import JobContext
@@ -11,6 +12,8 @@ from dray.task import Task
 
 START_WITHIN = 0.02  # seconds: no more is claimed ahead than will start within this time
 MAX_AHEAD = 500
+CAUTIOUS = 1.0  # seconds that a job is taken to last until we know better: none is claimed ahead then
+STANDS_AFTER = 0.1  # seconds without movement after which what was claimed ahead is given back
 
 
 class Corridor(Protocol):
@@ -27,6 +30,7 @@ class Executor(Protocol):
     """Runs jobs in one kind of slot."""
 
     slots: int
+    pace: Pace
 
     def start(self) -> None: ...
     def give(self, jobs: list[Claimed]) -> None: ...
@@ -43,14 +47,28 @@ class Pace:
     """How long jobs take, and so how many to claim ahead: never more than will start within 20 ms, so that long jobs are not
     hoarded while other workers idle, and short ones do not wait for the next claim."""
 
-    __slots__ = ("_mean",)
+    __slots__ = ("_mean", "_moved")
 
     def __init__(self) -> None:
-        self._mean = 1.0  # seconds; a worker begins cautiously
+        self._mean = CAUTIOUS
+        self._moved = 0.0
+
+    def given(self) -> None:
+        """New jobs have come."""
+        self._moved = time.monotonic()
 
     def saw(self, seconds: float) -> None:
         """A job took so long; the mean of about the last eight."""
         self._mean += (seconds - self._mean) * 0.125
+        self._moved = time.monotonic()
+
+    def stands(self) -> bool:
+        """Whether no job has ended for a while, nor any come: those that wait, wait behind long ones."""
+        return time.monotonic() - self._moved > STANDS_AFTER
+
+    def slow(self) -> None:
+        """Be cautious again."""
+        self._mean = CAUTIOUS
 
     def ahead(self, slots: int) -> int:
         """How many jobs more than there are slots."""

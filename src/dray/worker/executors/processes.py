@@ -41,7 +41,7 @@ class ProcessExecutor:
         self._notes = notes
         self._recycling = recycling or Recycling()
         self._prewarm = prewarm
-        self._pace = Pace()
+        self.pace = Pace()
         self._children: list[PooledChild] = []
         self._queue: deque[Claimed] = deque()
         self._given = 0
@@ -60,13 +60,14 @@ class ProcessExecutor:
     def give(self, jobs: list[Claimed]) -> None:
         """Run these, in this order."""
         self._given += len(jobs)
+        self.pace.given()
         self._reactor.call(lambda: self._queue.extend(jobs))
 
     def room(self) -> int:
         """How many more jobs it would like to have; none while no child process can be started."""
         if self._failures and time.monotonic() < self._not_before:
             return 0
-        return self.slots + self._pace.ahead(self.slots) - self.busy()
+        return self.slots + self.pace.ahead(self.slots) - self.busy()
 
     def busy(self) -> int:
         """How many jobs are here."""
@@ -160,7 +161,7 @@ class ProcessExecutor:
     def _distribute(self) -> None:
         if not self._queue:
             return
-        depth = max(1, min(BATCH, self._pace.ahead(1)))
+        depth = max(1, min(BATCH, self.pace.ahead(1)))
         now = time.monotonic()
         fit = [child for child in self._children if child.fit and not child.held_up(now)]
         starting = sum(not child.ready for child in self._children)
@@ -273,7 +274,7 @@ class ProcessExecutor:
         head = child.queue.popleft()
         child.served += 1
         child.deadline = None
-        self._pace.saw(done.took)
+        self.pace.saw(done.took)
         self._done += 1
         if done.outcome is None:
             self._corridor.ended(head.job, head.place, Interrupted(), head.task)

@@ -27,7 +27,7 @@ class ThreadExecutor:
         self.slots = slots
         self._attempts = attempts
         self._corridor = corridor
-        self._pace = Pace()
+        self.pace = Pace()
         self._queue: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running = Running()
@@ -44,6 +44,7 @@ class ThreadExecutor:
         if self._unwanted and not self.busy():
             self._unwanted.clear()  # they ran elsewhere
         self._given += len(jobs)
+        self.pace.given()
         try:
             while len(self._threads) < min(self.slots, self.busy()):
                 thread = threading.Thread(target=self._work, name=f"dray-thread-{len(self._threads) + 1}", daemon=True)
@@ -59,7 +60,7 @@ class ThreadExecutor:
 
     def room(self) -> int:
         """How many more jobs it would like to have."""
-        return self.slots + self._pace.ahead(self.slots) - self.busy()
+        return self.slots + self.pace.ahead(self.slots) - self.busy()
 
     def busy(self) -> int:
         """How many jobs are here."""
@@ -135,7 +136,7 @@ class ThreadExecutor:
         took = time.perf_counter() - began
         outcome = self._as_told(task, context, outcome, timeout, took)
         self._running.remove(context)
-        self._pace.saw(took)
+        self.pace.saw(took)
         with self._lock:
             self._done += 1
         self._corridor.ended(job, place, outcome, task)
