@@ -47,9 +47,13 @@ def test_what_was_claimed_ahead_goes_back_when_long_jobs_come(tmp_path: Path, ki
         app.insight.pause("default")
         later = app.enqueue_many(short.call(n) for n in range(20))
         app.insight.resume("default")
-        eventually(lambda: app.insight.counts()["default"].get("running") == 1, what="only the long one is held")
-        assert app.insight.counts()["default"]["ready"] == 20
-        assert {handle.info.attempt for handle in later} == {0}
+
+        def given_back() -> bool:
+            infos = [handle.refresh().info for handle in later]
+            return all(info.claim == 1 and info.state == "ready" and info.attempt == 0 for info in infos)
+
+        eventually(given_back, what="all were claimed ahead, and given back")
+        assert app.insight.counts()["default"]["running"] == 1
         gate.set()
         assert [handle.result(timeout=20) for handle in later] == list(range(20))
     app.close()

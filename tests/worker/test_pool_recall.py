@@ -109,7 +109,7 @@ class Pool:
 
         def look() -> bool:
             self.wait(self.give(task, n=30))
-            return self.executor._pace.ahead(1) >= depth
+            return self.executor.pace.ahead(1) >= depth
 
         eventually(look, what="a short pace")
 
