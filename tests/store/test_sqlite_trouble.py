@@ -110,6 +110,9 @@ AS_NOBODY = """
 import asyncio, dray.store.sqlite.store, sqlite3
 open_store("sqlite://").close()  # so that everything is imported before
 if os.getuid() == 0:
+    # Nobody may be unable to read the sources: what is loaded late is loaded now.
+    from dray.store.sqlite import schema, session, store as _
+    schema.migrations(), _.sentences()
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
 try:
     store = open_store(url)

@@ -60,7 +60,12 @@ class Place:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        # No compiled file beside it: Python would take that for today's if the source changes within a second and not in size.
+        writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.dont_write_bytecode = writes
         self.app.close()
         self.app = module.app
         self.app.configure(url=self.url)

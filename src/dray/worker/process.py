@@ -137,6 +137,8 @@ def main(line_fd: int, board_fd: int) -> int:
         return 0
     settings = msgspec.convert(first[0]["settings"], WorkerSettings)
     set_up(settings.log_level, settings.log_format)
+    # While code changes by the second, a compiled file may be taken for today's: Python compares whole seconds, and sizes.
+    sys.dont_write_bytecode = sys.dont_write_bytecode or settings.reload
     with contextlib.suppress(AttributeError):
         signal.signal(signal.SIGUSR2, lambda *_: faulthandler.dump_traceback(all_threads=True))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from dray.errors import NotAStore, SchemaMismatch
 FOLDER = Path(__file__).parent / "migrations"
 
 
+@functools.cache
 def migrations() -> list[tuple[int, str, str]]:
     """(number, name, SQL) of each, in order."""
     found = []
