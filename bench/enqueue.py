@@ -46,7 +46,7 @@ def insert_committed(connection: sqlite3.Connection, n: int) -> list[float]:
     times = []
     for _ in range(n):
         began = time.perf_counter()
-        (id_,) = ids.new_ids(1)
+        id_ = ids.new_id()
         connection.execute("begin immediate")
         connection.execute(INSERT, row(id_, time.time_ns() // 1000))
         connection.execute("commit")

@@ -110,13 +110,13 @@ class Task(Generic[P, R]):
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Write a job that calls this function with these arguments. Raises EnqueueError, StoreError."""
-        job = self.new_job(ids.new_ids(1)[0], self.encode(args, kwargs), NO_OPTIONS)
+        job = self.new_job(ids.new_id(), self.encode(args, kwargs), NO_OPTIONS)
         self.app.add([job])
         return self.app.handle(job, self.signature)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """`enqueue` for coroutines."""
-        job = self.new_job(ids.new_ids(1)[0], self.encode(args, kwargs), NO_OPTIONS)
+        job = self.new_job(ids.new_id(), self.encode(args, kwargs), NO_OPTIONS)
         await self.app.aadd([job])
         return self.app.handle(job, self.signature)
 
@@ -258,13 +258,13 @@ class Using(Generic[P, R]):
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """As `Task.enqueue`."""
-        job = self.task.new_job(ids.new_ids(1)[0], self.task.encode(args, kwargs), self.options)
+        job = self.task.new_job(ids.new_id(), self.task.encode(args, kwargs), self.options)
         self.task.app.add([job])
         return self.task.app.handle(job, self.task.signature)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """As `Task.aenqueue`."""
-        job = self.task.new_job(ids.new_ids(1)[0], self.task.encode(args, kwargs), self.options)
+        job = self.task.new_job(ids.new_id(), self.task.encode(args, kwargs), self.options)
         await self.task.app.aadd([job])
         return self.task.app.handle(job, self.task.signature)
 
