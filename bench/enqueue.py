@@ -106,6 +106,21 @@ def _producer(url: str, n: int, gate: multiprocessing.synchronize.Barrier, out: 
     out.put(n / (time.perf_counter() - began))
 
 
+def _coroutine_producer(url: str, n: int, gate: multiprocessing.synchronize.Barrier, out: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+    from bench.tasks import app, noop
+
+    async def produce() -> None:
+        for i in range(n):
+            await noop.aenqueue(i)
+
+    app._url = url
+    _ = app.store
+    gate.wait()
+    began = time.perf_counter()
+    asyncio.run(produce())
+    out.put(n / (time.perf_counter() - began))
+
+
 def _bare_producer(path: str, n: int, gate: multiprocessing.synchronize.Barrier, out: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
     connection = bare(Path(path))
     gate.wait()
@@ -121,7 +136,11 @@ def producers(report: Report, quick: bool) -> None:
     with place() as folder, fresh_app(folder) as app:
         bare(folder / "bare.db").executescript(TABLE)
         rates: dict[str, list[float]] = {}
-        for name, target, where in (("bare", _bare_producer, str(folder / "bare.db")), ("dray", _producer, app.url)):
+        kinds = (
+            ("bare", _bare_producer, str(folder / "bare.db")), ("blocking", _producer, app.url),
+            ("coroutines", _coroutine_producer, app.url),
+        )  # fmt: skip
+        for name, target, where in kinds:
             gate, out = spawn.Barrier(count), spawn.Queue()
             running = [spawn.Process(target=target, args=(where, n, gate, out)) for _ in range(count)]
             for process in running:
@@ -130,10 +149,11 @@ def producers(report: Report, quick: bool) -> None:
             for process in running:
                 process.join()
         fair = {name: min(found) / max(found) for name, found in rates.items()}
-        note = f"slowest/fastest {fair['dray']:.2f}, bare {fair['bare']:.2f}"
         # All have the same to do: they are through when the slowest is.
         through = {name: count * min(found) for name, found in rates.items()}
-        report.add(Figure("single enqueue, 4 producing processes, in all", through["dray"], "jobs/s", through["bare"], note=note))
+        for kind in ("blocking", "coroutines"):
+            note = f"slowest/fastest {fair[kind]:.2f}, bare {fair['bare']:.2f}"
+            report.add(Figure(f"single enqueue, 4 processes, {kind}, in all", through[kind], "jobs/s", through["bare"], note=note))
 
 
 def bulk(report: Report, quick: bool) -> None:
