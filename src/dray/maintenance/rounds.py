@@ -11,13 +11,15 @@ from dray.model.ids import to_text
 from dray.observe.log import get_logger
 from dray.service import Service
 from dray.store.protocol import Store
+from dray.store.values import Chores
 
 log = get_logger("maintenance")
 
-ROUND = 1.0  # seconds between rounds, and the longest that a schedule may be late because of us
 CAMPAIGN = 5.0  # seconds between elections; a term is 15
 OUTAGE = 10.0  # seconds without getting through to the store, after which the leases of the living may have run out too
 CALM = 7.0  # seconds after an outage in which nobody is taken for dead: they renew every 5
+SEARCH = 60.0  # seconds between searches for running jobs of nodes that nobody knows, which may walk over all unfinished jobs
+EXPIRE_AT_ONCE = 1000
 PRUNE_PAUSE = 0.05  # seconds between batches of pruning, so that others get at the store in between
 
 
@@ -32,7 +34,8 @@ class Maintenance:
         self._prune_at = 0.0
         self._reached: float | None = None  # when we last wrote to the store
         self._rescue_at = 0.0
-        self.service = Service("maintenance", ROUND, self.round)
+        self._search_at = 0.0
+        self.service = Service("maintenance", store.round, self.round)
 
     def start(self) -> None:
         """Begin."""
@@ -55,16 +58,23 @@ class Maintenance:
             self._got_through()
         if not self._leader.leads:
             return None
-        if time.monotonic() >= self._rescue_at:
+        chores = self._store.run(self._store.plans.chores)
+        if now >= self._rescue_at and (chores.dead or now >= self._search_at):
+            self._search_at = now + SEARCH
             self.rescue()
-        self.fire()
-        self.expire()
-        if now >= self._prune_at:
+        ticked = chores.next_tick is not None and chores.next_tick <= 0
+        if chores.blocked or ticked:
+            self.fire()
+        if chores.expired:
+            self.expire()
+        if chores.untidy:
+            self._store.run(self._store.plans.tidy)
+        if chores.prunable and now >= self._prune_at:
             more = self.prune()
             self._prune_at = now + (PRUNE_PAUSE if more else 10.0)
             if more:
                 return PRUNE_PAUSE
-        return self.pause()
+        return 0.001 if ticked else self.pause(chores)  # to learn when the next one is
 
     def _got_through(self) -> None:
         now = time.monotonic()
@@ -75,8 +85,6 @@ class Maintenance:
 
     def rescue(self) -> None:
         """Give back the jobs of nodes whose lease has run out."""
-        if not self._store.run(self._store.plans.anyone_dead):
-            return
         for move in self._store.run(self._store.plans.rescue):
             log.warning("job %s was lost with its worker (%s) and is %s", to_text(move.id), cause(move.error), move.state)
             for listener in self._listeners:
@@ -84,28 +92,24 @@ class Maintenance:
 
     def fire(self) -> None:
         """Enqueue what schedules are due for."""
-        due = self._store.run(self._store.plans.next_tick)
-        if due is not None and due <= 0:
-            for name, _tick in self._store.run(self._store.plans.tick):
-                log.info("schedule %s fired", name)
-        elif self._store.run(self._store.plans.anything_blocked):
-            self._store.run(self._store.plans.tick)
+        for name, _tick in self._store.run(self._store.plans.tick):
+            log.info("schedule %s fired", name)
 
     def expire(self) -> None:
         """Cancel waiting jobs whose time to start is over."""
-        while self._store.run(self._store.plans.anything_expired) and self._store.run(self._store.plans.expire):
+        while self._store.run(self._store.plans.expire) >= EXPIRE_AT_ONCE:
             pass
 
     def prune(self) -> bool:
         """Delete a batch of finished jobs whose time to be kept is over; whether there may be more."""
-        if not self._store.run(self._store.plans.anything_to_prune):
-            return False
         return self._store.run(self._store.plans.prune) > 0
 
-    def pause(self) -> float | None:
+    def pause(self, chores: Chores) -> float | None:
         """Until the next schedule is due, if that is sooner than the next round."""
-        due = self._store.run(self._store.plans.next_tick)
-        return None if due is None or due >= ROUND else max(0.001, due)
+        if chores.next_tick is None or chores.next_tick <= 0:
+            return None
+        due = chores.next_tick
+        return None if due >= self._store.round else max(0.001, due)
 
 
 def cause(error: object) -> str:

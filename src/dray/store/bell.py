@@ -16,9 +16,12 @@ import os
 import select
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 LEFT_BEHIND = 60.0  # seconds; a FIFO younger than this may be one that its owner is about to open
+GLANCE = 0.1  # seconds
+LOOK = 5.0  # seconds
 COARSE = 50_000_000  # nanoseconds
 KINDS = ("work", "done", "orders")
 _numbers = itertools.count(1)
@@ -67,6 +70,15 @@ class Listener:
     def remote(self) -> bool:
         """Whether other processes can wake this listener."""
         return self._fifo >= 0
+
+    @property
+    def patience(self) -> float:
+        """Seconds of sleep after which to look for jobs by claiming, whatever happens."""
+        return LOOK
+
+    def glances(self) -> Iterator[float]:
+        """Seconds between looks at the store's pulse while asleep, for commits that ring no bell (the caller's own)."""
+        return itertools.repeat(GLANCE)
 
     def filenos(self) -> list[int]:
         """The descriptors that become readable when it rings, for event loops."""

@@ -10,16 +10,17 @@ from dray.errors import ConfigurationError, NotSupported
 
 if TYPE_CHECKING:
     from dray.model.clock import Clock
-    from dray.store.sqlite.store import SqliteStore
+    from dray.store.protocol import Store
 
 DEFAULT_URL = "sqlite:///dray.db"
-FORMS = "sqlite:///relative.db, sqlite:////absolute.db or sqlite:// (memory)"
-LATER = ("postgresql", "postgres", "redis", "rediss", "redis+sentinel", "redis+cluster", "valkey", "valkeys")
+FORMS = "sqlite:///relative.db, sqlite:////absolute.db, sqlite:// (memory) or postgresql://user@host/database"
+LATER = ("redis", "rediss", "redis+sentinel", "redis+cluster", "valkey", "valkeys")
 SYNCHRONOUS = ("normal", "full", "extra")
 
 
-def open_store(url: str, *, migrate: bool = True, clock: Clock | None = None) -> SqliteStore:
-    """Open the store at `url`. `?synchronous=normal` gives up durability on power loss for speed; default full.
+def open_store(url: str, *, migrate: bool = True, clock: Clock | None = None) -> Store:
+    """Open the store at `url`. Of SQLite: `?synchronous=normal` gives up durability on power loss for speed; default full. Of
+    PostgreSQL: `?schema=` (dray), `?pooler=none|session|transaction` (found out by itself), `?timeout=` (30 seconds for a call).
 
     `migrate`: bring the schema up to date. Raises ConfigurationError for a wrong URL, StoreError if it cannot be opened.
     """
@@ -27,6 +28,8 @@ def open_store(url: str, *, migrate: bool = True, clock: Clock | None = None) ->
     scheme = parts.scheme.lower()
     if scheme in LATER:
         raise NotSupported(f"The store {redacted(url)} needs a later version of Dray; this one has {FORMS}.")
+    if scheme in ("postgresql", "postgres"):
+        return _open_postgres(url, migrate, clock)
     if scheme != "sqlite":
         raise ConfigurationError(f"{redacted(url)!r} is not the URL of a store; use {FORMS}.")
     if parts.netloc:
@@ -51,6 +54,19 @@ def open_store(url: str, *, migrate: bool = True, clock: Clock | None = None) ->
     if path.is_dir():
         raise ConfigurationError(f"{url!r} names a folder; name a file in it: sqlite:///{name[1:].rstrip('/')}/dray.db.")
     return SqliteStore(path, synchronous=synchronous, migrate=migrate, clock=clock, url=absolute(url))
+
+
+def _open_postgres(url: str, migrate: bool, clock: Clock | None) -> Store:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        raise ConfigurationError(
+            f"The store {redacted(url)} needs the driver psycopg, which is not installed; run `pip install dray[postgres]`."
+        ) from None
+    from dray.store.postgres.place import place_of
+    from dray.store.postgres.store import PostgresStore
+
+    return PostgresStore(place_of(url), migrate=migrate, clock=clock)
 
 
 def absolute(url: str) -> str:

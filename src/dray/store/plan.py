@@ -17,13 +17,14 @@ Row = tuple[Any, ...]
 
 
 class Query:
-    """Run one statement; the answer is its rows."""
+    """Run one statement; the answer is its rows. `alone`: it is the whole plan, so that no transaction need be opened for it."""
 
-    __slots__ = ("params", "sentence")
+    __slots__ = ("alone", "params", "sentence")
 
-    def __init__(self, sentence: str, params: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, sentence: str, params: Mapping[str, Any] | None = None, *, alone: bool = False) -> None:
         self.sentence = sentence
         self.params = params or {}
+        self.alone = alone
 
 
 class Many:
@@ -34,6 +35,34 @@ class Many:
     def __init__(self, sentence: str, rows: Sequence[tuple[Any, ...]] | Iterable[tuple[Any, ...]]) -> None:
         self.sentence = sentence
         self.rows = rows
+
+
+class Bulk:
+    """Write many rows into some columns of a table in the quickest way that there is; the answer is their number."""
+
+    __slots__ = ("columns", "rows", "table")
+
+    def __init__(self, table: str, columns: Mapping[str, str], rows: Iterable[tuple[Any, ...]]) -> None:
+        self.table = table
+        self.columns = columns  # and their types
+        self.rows = rows
+
+
+class Apart:
+    """Carry out another plan in a transaction of its own, before this one if nothing has been asked yet; the answer is its answer,
+    and whether it is committed whatever becomes of this one."""
+
+    __slots__ = ("args", "verb")
+
+    def __init__(self, verb: Callable[..., Plan[Any]], *args: Any) -> None:
+        self.verb = verb
+        self.args = args
+
+
+class Again:
+    """Ask whether this is another try after one of which it is not known whether it was carried out."""
+
+    __slots__ = ()
 
 
 class Now:
@@ -57,7 +86,7 @@ class Ring:
         self.kind = kind
 
 
-Step = Query | Many | Now | Steady | Ring
+Step = Query | Many | Bulk | Apart | Again | Now | Steady | Ring
 Plan = Generator[Step, Any, T]
 
 
@@ -89,6 +118,22 @@ async def adrive(plan: Plan[T], do: Callable[[Step], Awaitable[Any]]) -> T:
             answer, resume = await do(step), plan.send
         except Exception as error:
             answer, resume = error, plan.throw
+
+
+def repeatable(verb: F) -> F:
+    """Mark a verb that may safely be carried out again when it is not known whether it has been."""
+    verb.repeatable = True  # type: ignore[attr-defined]
+    return verb
+
+
+def within(seconds: float) -> Callable[[F], F]:
+    """Say how long a verb may take before it is given up, where it is not the usual time."""
+
+    def mark(verb: F) -> F:
+        verb.within = seconds  # type: ignore[attr-defined]
+        return verb
+
+    return mark
 
 
 def reads(verb: F) -> F:

@@ -155,6 +155,17 @@ class QueueInfo(Struct, frozen=True):
     oldest_ready: int | None
 
 
+class Chores(Struct, frozen=True):
+    """What there is for maintenance to do."""
+
+    dead: bool  # nodes whose lease has run out
+    expired: bool  # waiting jobs whose time to start is over
+    prunable: bool  # finished jobs whose time to be kept is over
+    blocked: bool  # jobs that wait for the earlier run of their schedule
+    next_tick: float | None  # seconds until a schedule is to fire; None if there is none
+    untidy: bool = False  # something of the store's own, see `tidy`
+
+
 class Capabilities(Struct, frozen=True):
     """What a store can do beyond the protocols."""
 

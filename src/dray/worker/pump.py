@@ -26,10 +26,8 @@ from dray.worker.runner import Runner
 
 log = get_logger("pump")
 
-GLANCE = 0.1  # seconds between looks at whether the file has changed, for commits that ring no bell (the caller's own)
 ORDERS = 0.5  # seconds between looks for orders while busy; asleep, it is rung for them
 DISTRUST = 1.0  # seconds for which a look is not believed that promised jobs when there were none to be had
-LOOK = 5.0  # seconds between real looks at the store, whatever happens
 MAX_PATIENCE = 5.0  # seconds between attempts while the store fails
 
 
@@ -217,13 +215,15 @@ class Pump:
         try:
             if len(self._completer) or self._runner.returned or self._lost_lease or not self._going:
                 return
-            look_at = time.monotonic() + LOOK
+            look_at = time.monotonic() + listener.patience
+            glances = listener.glances()
             pulse = store.pulse()
             if self._look():
                 return
+            glance_at = time.monotonic() + next(glances)
             while self._going:
                 now = time.monotonic()
-                times = [GLANCE, look_at - now]
+                times = [glance_at - now, look_at - now]
                 if self._next_due is not None and self.claiming:
                     times.append(self._next_due - now)
                 if (notes := self._completer.notes_due_in()) is not None:
@@ -235,10 +235,12 @@ class Pump:
                 now = time.monotonic()
                 if now >= look_at or notes == 0.0 or (self._next_due is not None and now >= self._next_due):
                     return
-                if (seen := store.pulse()) != pulse:
-                    pulse = seen
-                    if self._look():
-                        return
+                if now >= glance_at:
+                    glance_at = now + next(glances)
+                    if (seen := store.pulse()) != pulse:
+                        pulse = seen
+                        if self._look():
+                            return
         finally:
             listener.hide()
 

@@ -99,18 +99,18 @@ class AdminPlans:
     def counts(self) -> Plan[dict[str, dict[str, int]]]:
         """How many jobs are in each state, by queue, from the kept counters."""
         rows: list[Row] = yield Query(self.say.counts)
-        return _by_queue(rows)
+        return by_queue(rows)
 
     @reads
     def recount(self) -> Plan[dict[str, dict[str, int]]]:
         """The same by counting every job: slow, for checks."""
         rows: list[Row] = yield Query(self.say.recount)
-        return _by_queue(rows)
+        return by_queue(rows)
 
     @reads
     def queues(self) -> Plan[list[QueueInfo]]:
         """Every queue that a job or an operator named."""
-        counts = _by_queue((yield Query(self.say.counts)))
+        counts = by_queue((yield Query(self.say.counts)))
         stops = {name: (paused, by) for name, paused, by in (yield Query(self.say.queues))}
         found = []
         for name in sorted({*counts, *stops}):
@@ -232,7 +232,7 @@ class AdminPlans:
         return bool(rows)
 
 
-def _by_queue(rows: list[Row]) -> dict[str, dict[str, int]]:
+def by_queue(rows: list[Row]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for queue, code, n in rows:
         counts = found.setdefault(queue, {})

@@ -13,6 +13,7 @@ from dray.model.job import KEEP_CANCELLED, Claimed, State
 from dray.model.lifecycle import Move, decide_for
 from dray.model.outcome import Cancelled
 from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady, reads
+from dray.store.sql.notes import NotePlans
 from dray.store.sql.renewal import extend_params
 from dray.store.sql.rows import (
     CANCELLED,
@@ -34,7 +35,7 @@ PROMOTE_AT_ONCE = 1000
 PARK_AT_ONCE = 10_000  # jobs of unknown tasks in one lane: a transaction must not go on for as long as a backlog is
 
 
-class ClaimPlans:
+class ClaimPlans(NotePlans):
     """The Claim protocol over SQL."""
 
     say: Sentences
@@ -248,17 +249,6 @@ class ClaimPlans:
                 yield from self.settle([Move(job.seq, job.claim, job.queue, State.READY, "interrupted", counts=False)])
         yield from tally.write(self.say.tally)
         yield Ring("work")
-
-    def note(
-        self, progress: Sequence[tuple[bytes, int, int]], logs: Sequence[tuple[int, str, str, int, int]], keep: int
-    ) -> Plan[None]:
-        """Write what running jobs say of themselves: progress as (JSON, seq, claim), log lines as (time, level, text, seq,
-        claim). A stale claim writes nothing. At most `keep` lines of a job are kept, the newest."""
-        if progress:
-            yield Many(self.say.progress, progress)
-        if logs:
-            yield Many(self.say.log, logs)
-            yield Many(self.say.log_trim, [(seq, seq, keep) for seq in {line[3] for line in logs}])
 
     def own(self, seq: int, claim: int) -> Plan[bool]:
         """Whether a claim is still valid; inside a transaction it stays so until the end of it."""

@@ -75,14 +75,6 @@ class LeasePlans:
         uncounted; None: it is not known which had started, all are lost. The answer: what became of the lost."""
         return (yield from self._end(node, cause, started))
 
-    @reads
-    def anyone_dead(self) -> Plan[bool]:
-        """Whether `rescue` would find something; takes no lock."""
-        boot, steady = yield Steady()
-        if (yield Query(self.say.nodes_expired, {"boot": boot, "steady": steady})):
-            return True
-        return bool((yield Query(self.say.nodes_orphaned)))
-
     def rescue(self) -> Plan[list[Move]]:
         """End the nodes whose lease has run out; the answer: what became of their jobs."""
         boot, steady = yield Steady()
@@ -94,6 +86,15 @@ class LeasePlans:
         for (node,) in (yield Query(self.say.nodes_orphaned)):
             moves += yield from self._end(node, "its worker is not known to the store", None)
         return moves
+
+    def reclaim(self, node: int, held: Collection[tuple[int, int]]) -> Plan[int]:
+        """Give back what `node` runs according to the store without knowing of it (the answer to its claim was lost): all but
+        `held`, by (seq, claim). How many there were; their attempts do not count."""
+        rows: list[Row] = yield Query(self.say.running_of, {"node": node, "n": len(held) + RESCUE_BATCH})
+        strange = [job for job in (claimed_from(row[:-2]) for row in rows) if (job.seq, job.claim) not in held]
+        if strange:
+            yield from self.release(strange)  # type: ignore[attr-defined]
+        return len(strange)
 
     def _end(self, node: int, cause: str, started: Collection[tuple[int, int]] | None) -> Plan[list[Move]]:
         yield Query(self.say.leave, {"node": node})

@@ -7,6 +7,7 @@ from dray.model.job import KEEP_CANCELLED
 from dray.store.plan import Many, Now, Plan, Query, Ring, Row, Steady, reads
 from dray.store.sql.rows import CANCELLED, EXPIRED, Tally
 from dray.store.sql.sentences import Sentences
+from dray.store.values import Chores
 
 TERM = 15.0  # seconds that an election is good for
 
@@ -41,10 +42,22 @@ class MaintenancePlans:
         return moved
 
     @reads
-    def anything_expired(self) -> Plan[bool]:
-        """Whether `expire` would find something; takes no lock."""
+    def chores(self) -> Plan[Chores]:
+        """What there is to do; takes no lock."""
         now: int = yield Now()
-        return bool((yield Query(self.say.expiring, {"now": now, "n": 1})))
+        boot, steady = yield Steady()
+        say = self.say
+        dead = bool((yield Query(say.nodes_expired, {"boot": boot, "steady": steady}))) or bool((yield Query(say.nodes_orphaned)))
+        expired = bool((yield Query(say.expiring, {"now": now, "n": 1})))
+        prunable = bool((yield Query(say.prunable, {"now": now})))
+        blocked = bool((yield Query(say.blocked_schedules)))
+        rows: list[Row] = yield Query(say.schedule_next)
+        tick = None if rows[0][0] is None else max(0.0, (rows[0][0] - now) / SECOND)
+        return Chores(dead, expired, prunable, blocked, tick)
+
+    def tidy(self) -> Plan[None]:
+        """Nothing: this store needs no more care."""
+        yield from ()
 
     def expire(self, limit: int = 1000) -> Plan[int]:
         """Cancel waiting jobs whose time to start is over; how many."""
@@ -62,12 +75,6 @@ class MaintenancePlans:
         if found:
             yield Ring("done")
         return len(found)
-
-    @reads
-    def anything_to_prune(self) -> Plan[bool]:
-        """Whether `prune` would find something; takes no lock."""
-        now: int = yield Now()
-        return bool((yield Query(self.say.prunable, {"now": now})))
 
     def prune(self, limit: int = 500) -> Plan[int]:
         """Delete finished jobs whose time to be kept is over, with their history and logs; how many."""

@@ -37,13 +37,6 @@ class SchedulePlans:
         rows: list[Row] = yield Query(self.say.schedule_get, {"name": name})
         return ScheduleRow(*rows[0]) if rows else None
 
-    @reads
-    def next_tick(self) -> Plan[float | None]:
-        """Seconds until a schedule is to fire; None if there is none."""
-        now: int = yield Now()
-        rows: list[Row] = yield Query(self.say.schedule_next)
-        return None if rows[0][0] is None else max(0.0, (rows[0][0] - now) / SECOND)
-
     def put_schedule(self, row: ScheduleRow) -> Plan[None]:
         """Add a schedule or change it. One that only changes in other things than its times keeps its place in time."""
         now: int = yield Now()
@@ -89,11 +82,6 @@ class SchedulePlans:
         job = _job(ScheduleRow(*found[0]), None)
         yield from self.add([job])  # type: ignore[attr-defined]
         return job.id
-
-    @reads
-    def anything_blocked(self) -> Plan[bool]:
-        """Whether a job waits for the earlier run of its schedule; takes no lock."""
-        return bool((yield Query(self.say.blocked_schedules)))
 
     def tick(self) -> Plan[list[tuple[str, int]]]:
         """Fire what is due, once for each (name, time) whoever asks; what was fired."""
@@ -144,17 +132,27 @@ class SchedulePlans:
         if action == "cancel_then_fire":
             yield from self.cancel([id_ for _, id_, _ in unfinished], "a newer run of its schedule began")  # type: ignore[attr-defined]
         yield from self.add([job])  # type: ignore[attr-defined]
-        if action == "queue":
-            blocked: list[Row] = yield Query(self.say.block, {"id": job.id, "hold": f"schedule:{row.name}"})
+        if action == "queue" and (yield from self._block(job, f"schedule:{row.name}")):
             tally = Tally()
-            for (queue,) in blocked:
-                tally.move(queue, READY if (job.at or 0) <= now else SCHEDULED, BLOCKED)
+            tally.move(job.queue, READY if (job.at or 0) <= now else SCHEDULED, BLOCKED)
             yield from tally.write(self.say.tally)
         return True
 
+    def _block(self, job: NewJob, hold: str) -> Plan[bool]:
+        """Let a new job wait for what `hold` names; whether it does."""
+        return bool((yield Query(self.say.block, {"id": job.id, "hold": hold})))
+
+    def _blocked(self) -> Plan[list[tuple[int, str, str]]]:
+        """The jobs that wait for an earlier run of their schedule: (seq, schedule, queue)."""
+        return (yield Query(self.say.blocked_schedules))  # type: ignore[no-any-return]
+
+    def _free(self, seq: int, now: int) -> Plan[bool]:
+        """Let such a job be ready; whether it waited still."""
+        return bool((yield Query(self.say.unblock, {"seq": seq, "now": now})))
+
     def _unblock(self, now: int) -> Plan[None]:
         """Start the jobs that waited for the earlier run of their schedule to end."""
-        waiting: list[Row] = yield Query(self.say.blocked_schedules)
+        waiting = yield from self._blocked()
         if not waiting:
             return
         tally = Tally()
@@ -162,8 +160,8 @@ class SchedulePlans:
             unfinished: list[Row] = yield Query(self.say.schedule_unfinished, {"name": name})
             if any(other < seq and state != BLOCKED for other, _, state in unfinished):
                 continue
-            yield Query(self.say.unblock, {"seq": seq, "now": now})
-            tally.move(queue, BLOCKED, READY)
+            if (yield from self._free(seq, now)):
+                tally.move(queue, BLOCKED, READY)
         yield from tally.write(self.say.tally)
         yield Ring("work")
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 
 class Sentences:
-    """The statements of one dialect, as attributes named like their files."""
+    """The statements of one dialect, as attributes named like their files. `fit` is applied to each."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fit: Callable[[str], str] = str) -> None:
         for file in folder.glob("*.sql"):
-            setattr(self, file.stem, file.read_text(encoding="utf-8").strip())
+            setattr(self, file.stem, fit(file.read_text(encoding="utf-8").strip()))
 
     def __getattr__(self, name: str) -> str:
         raise AttributeError(f"this dialect has no sentence {name!r}")

@@ -22,9 +22,9 @@ from dray.errors import StoreBusy, StoreUnavailable
 from dray.model.clock import Clock
 from dray.store.bell import Bell
 from dray.store.plan import Plan, drive
+from dray.store.requests import Request, Signal, answer_futures, finish
 from dray.store.sqlite.edge import Edge, connect
 from dray.store.sqlite.gate import Gate, NoGate
-from dray.store.sqlite.requests import Request, Signal, answer_futures, finish
 from dray.store.sqlite.trouble import BUSY_AFTER, busy, is_busy, translated
 
 if TYPE_CHECKING:

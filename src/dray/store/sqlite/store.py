@@ -28,6 +28,7 @@ class SqliteStore:
     """The embedded store. `path` None keeps everything in memory, for tests: it ends with the process."""
 
     can = Capabilities(transactions=True)
+    round = 1.0
 
     def __init__(
         self, path: Path | None, *, synchronous: str = "full", migrate: bool = True, clock: Clock | None = None,

@@ -34,16 +34,16 @@ class Ticks(Themed):
     def test_a_tick_is_fired_when_it_is_due_and_once_whoever_asks(self, s: Scene) -> None:
         s.do(s.plans.put_schedule, row(priority=3, tags='["x"]', options=b'{"timeout":1}'))
         assert s.do(s.plans.tick) == []
-        assert s.do(s.plans.next_tick) == 60.0
+        assert s.do(s.plans.chores).next_tick == 60.0
         s.clock.advance(60)
         tick = s.clock.wall()
-        assert s.do(s.plans.next_tick) == 0.0
+        assert s.do(s.plans.chores).next_tick == 0.0
         assert s.do(s.plans.tick) == [("s", tick)]
         assert s.do(s.plans.tick) == []
         (job,) = jobs_of(s)
         assert (job.task, job.args, job.priority, job.tags, job.max_attempts) == ("t", {"n": 1}, 3, ("x",), 5)
         assert (job.due, job.state, job.schedule, job.options) == (tick, State.READY, "s", {"timeout": 1})
-        assert s.do(s.plans.next_tick) == 60.0
+        assert s.do(s.plans.chores).next_tick == 60.0
 
     def test_every_tick_of_an_hour_exactly_once(self, s: Scene) -> None:
         s.do(s.plans.put_schedule, row())
@@ -209,7 +209,7 @@ class Kept(Themed):
         assert s.do(s.plans.pause_schedule, "s") is True
         s.clock.advance(600)
         assert s.do(s.plans.tick) == []
-        assert s.do(s.plans.next_tick) is None
+        assert s.do(s.plans.chores).next_tick is None
         s.do(s.plans.put_schedule, row(catch_up="all"))
         assert s.do(s.plans.tick) == [], "a deployment does not end a pause"
         assert s.do(s.plans.resume_schedule, "s") is True
@@ -245,5 +245,5 @@ class Kept(Themed):
         for verb in (s.plans.pause_schedule, s.plans.resume_schedule, s.plans.remove_schedule):
             assert s.do(verb, "nothing") is False
         assert s.do(s.plans.run_schedule, "nothing") is None
-        assert s.do(s.plans.next_tick) is None
+        assert s.do(s.plans.chores).next_tick is None
         assert s.do(s.plans.tick) == []

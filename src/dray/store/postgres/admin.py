@@ -1,0 +1,179 @@
+"""Admin: where questions and operators' verbs differ from those of other SQL stores: final jobs stand in a table of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from dray.model.clock import SECOND
+from dray.model.job import KEEP_CANCELLED
+from dray.store.plan import Now, Plan, Query, Ring, Row, reads
+from dray.store.postgres.schedules import SchedulePlans
+from dray.store.postgres.settle import keep_of
+from dray.store.sql import admin
+from dray.store.sql.rows import (
+    BLOCKED,
+    CANCELLED,
+    CODES,
+    FAILED,
+    PARKED,
+    READY,
+    RUNNING,
+    SCHEDULED,
+    SLEEPING,
+    STATES,
+    SUCCEEDED,
+    Tally,
+    info_from,
+)
+from dray.store.values import Filter, Page, QueueInfo
+
+FINAL = {SUCCEEDED, FAILED, CANCELLED}
+
+
+class AdminPlans(SchedulePlans, admin.AdminPlans):
+    """The Admin protocol over PostgreSQL."""
+
+    @reads
+    def find(self, what: Filter, limit: int = 50, before: int | None = None) -> Plan[Page]:
+        """Jobs that match, newest first; `before` is the `next` of the page before."""
+        codes = None
+        if what.states is not None:
+            codes = sorted({CODES[state] for state in what.states} | ({PARKED} if "ready" in what.states else set()))
+        params = {
+            "open": codes is None or not FINAL.issuperset(codes), "final": codes is None or not FINAL.isdisjoint(codes),
+            "states": codes, "queue": what.queue, "task": None if what.task is None else like(what.task),
+            "tag": None if what.tag is None else json.dumps(what.tag, ensure_ascii=False), "schedule": what.schedule,
+            "text": None if what.text is None else what.text.encode(), "before": before, "n": limit,
+        }  # fmt: skip
+        if codes is not None and len(codes) == 1 and codes[0] in (FAILED, CANCELLED):
+            rows: list[Row] = yield Query(self.say.find_failed, {**params, "state": codes[0]})
+        else:
+            rows = yield Query(self.say.find, params)
+        return Page([info_from(row) for row in rows], rows[-1][0] if len(rows) == limit else None)
+
+    @reads
+    def queues(self) -> Plan[list[QueueInfo]]:
+        """Every queue that a job or an operator named."""
+        counts = admin.by_queue((yield Query(self.say.counts)))
+        stops = {name: (paused, by) for name, paused, by in (yield Query(self.say.queues))}
+        found = []
+        for name in sorted({*counts, *stops}):
+            lanes = [lane for key, lane in self.known.items() if key[0] == name]
+            lows = [self.marks.low(lane) for lane in lanes]
+            oldest: list[Row] = yield Query(self.say.oldest_ready, {"queue": name, "lanes": lanes, "lows": lows})
+            paused, by = stops.get(name, (None, None))
+            found.append(QueueInfo(name, counts.get(name, {}), paused, by if paused else None, oldest[0][0]))
+        return found
+
+    def _held(self, id_: bytes) -> Plan[Row | None]:
+        """A job (seq, state, queue, claim, lane, options), kept as it is until the end of the transaction."""
+        for sentence in (self.say.hold_job, self.say.hold_done, self.say.hold_job):  # it may have gone from one to the other
+            rows: list[Row] = yield Query(sentence, {"id": id_})
+            if rows:
+                return rows[0]
+        return None
+
+    def cancel(self, jobs: Sequence[bytes], reason: str = "") -> Plan[dict[bytes, str]]:
+        """Cancel in every state. By id: "cancelled", "asked" (it runs and is told), "final" (too late) or "unknown"."""
+        now: int = yield Now()
+        tally = Tally()
+        answers: dict[bytes, str] = {}
+        for id_ in jobs:
+            row = yield from self._held(id_)
+            if row is None:
+                answers[id_] = "unknown"
+                continue
+            seq, state, queue, _, lane, options = row
+            if state == RUNNING:
+                yield Query(self.say.cancel_running, {"seq": seq, "reason": reason or "cancelled"})
+                answers[id_] = "asked"
+                yield Ring("orders")
+            elif state in (SCHEDULED, READY, BLOCKED, SLEEPING, PARKED):
+                _, executor, rank, _ = yield from self.way(lane)
+                params = {
+                    "seq": seq, "state": state, "now": now, "reason": reason or "cancelled",
+                    "keep": int(keep_of(options, KEEP_CANCELLED) * SECOND), "lane": (yield from self.lane(queue, executor, rank)),
+                }  # fmt: skip
+                yield Query(self.say.cancel_waiting, params)
+                tally.move(queue, state, CANCELLED)
+                answers[id_] = "cancelled"
+                yield Ring("done")
+            else:
+                answers[id_] = "final"
+        yield from tally.write(self.say.tally)
+        return answers
+
+    def retry(self, jobs: Sequence[bytes]) -> Plan[dict[bytes, str]]:
+        """A final job begins a new life, with its history kept; a scheduled one runs now. By id: "ready", "unknown", or the
+        state in which the job is and cannot be retried."""
+        now: int = yield Now()
+        tally = Tally()
+        answers: dict[bytes, str] = {}
+        for id_ in jobs:
+            row = yield from self._held(id_)
+            if row is None:
+                answers[id_] = "unknown"
+                continue
+            seq, state, queue = row[:3]
+            if STATES[state].final:
+                yield Query(self.say.retry_history, {"seq": seq})
+                yield Query(self.say.retry_final, {"seq": seq, "now": now})
+            elif state == SCHEDULED:
+                yield Query(self.say.retry_now, {"seq": seq, "now": now})
+            else:
+                answers[id_] = str(STATES[state])
+                continue
+            tally.move(queue, state, READY)
+            answers[id_] = "ready"
+        yield from tally.write(self.say.tally)
+        yield Ring("work")
+        return answers
+
+    def delete(self, jobs: Sequence[bytes]) -> Plan[dict[bytes, str]]:
+        """Forget jobs that do not run. By id: "deleted", "running" (cancel it first) or "unknown"."""
+        tally = Tally()
+        answers: dict[bytes, str] = {}
+        for id_ in jobs:
+            row = yield from self._held(id_)
+            if row is None:
+                answers[id_] = "unknown"
+                continue
+            seq = row[0]
+            gone: list[Row] = yield Query(self.say.delete_job, {"seq": seq})
+            answers[id_] = "deleted" if gone else "running"
+            for queue, state in gone:
+                tally.move(queue, state, None)
+                yield Query(self.say.delete_history, {"seq": seq})
+                yield Query(self.say.delete_log, {"seq": seq})
+        yield from tally.write(self.say.tally)
+        return answers
+
+    def edit(
+        self, id: bytes, *, args: bytes | None = None, priority: int | None = None, max_attempts: int | None = None
+    ) -> Plan[bool]:
+        """Change a job that waits; whether it still did."""
+        now: int = yield Now()
+        row = yield from self._held(id)
+        if row is None:
+            return False
+        place = row[4]
+        if priority is not None:
+            queue, executor, _, hold = yield from self.way(place)
+            lane = yield from self.lane(queue, executor, -priority, hold)
+            place = lane if place > 0 else -lane
+        rows: list[Row] = yield Query(
+            self.say.edit, {"seq": row[0], "args": args, "lane": place, "max_attempts": max_attempts}
+        )
+        yield from self.came_back([(lane, due) for lane, due in rows if lane > 0], now)
+        return bool(rows)
+
+
+def like(glob: str) -> str:
+    r"""A name with * and ? as a pattern for LIKE.
+
+    >>> like("send_*")
+    'send\\_%'
+    """
+    escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%").replace("?", "_")

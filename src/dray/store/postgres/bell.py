@@ -1,0 +1,247 @@
+"""Wake-up over LISTEN and NOTIFY: a hint only, and none while everybody is busy.
+
+Who sleeps holds a shared advisory lock; who writes asks for it without waiting, which says whether anybody sleeps, and only then
+notifies. (A NOTIFY at each commit takes a lock of the whole server, and halves what several producers can write.) The lock goes
+with its holder's connection, and leaves no rows behind.
+
+A hint can be lost: the writer asks before its commit, and the sleeper may have lain down in between. So sleepers look by
+themselves, after 2 ms, 4 ms, 8 ms …: what was enqueued in a transaction that went on for a second is found after as long again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from dray.errors import DrayError
+from dray.observe.log import get_logger
+from dray.store.bell import Bell, Listener
+from dray.store.postgres.lines import Line, Lines
+from dray.store.postgres.plans import KINDS, PostgresPlans, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = get_logger("postgres")
+
+FIRST_GLANCE = 0.002  # seconds after lying down
+RARELY = 10.0  # seconds between glances, at most, where hints arrive
+OFTEN = 1.0  # … and where they do not
+LINGER = 0.05  # seconds that the lock is kept after waking, for a worker that soon sleeps again
+HEARTBEAT = 30.0  # seconds between questions whether the connection is still alive
+ANSWER = 5.0  # seconds for an answer on it
+RETRY = 5.0  # seconds between attempts to connect, at most
+
+
+class PostgresListener(Listener):
+    """Waits to be woken, by this process or by others."""
+
+    def __init__(self, bell: PostgresBell, kinds: tuple[str, ...]) -> None:
+        self._ear = bell.ear
+        super().__init__(bell, kinds)
+
+    @property
+    def remote(self) -> bool:
+        """Whether other processes can wake this listener."""
+        return self._ear.hears
+
+    @property
+    def patience(self) -> float:
+        """Seconds of sleep after which to look for jobs by claiming."""
+        return 60.0
+
+    def glances(self) -> Iterator[float]:
+        """Seconds between looks while asleep."""
+        pause = FIRST_GLANCE
+        while True:
+            yield pause
+            pause = min(RARELY if self.remote else OFTEN, pause * 2)
+
+    def show(self) -> None:
+        """Be seen by those who ring."""
+        if not self._asleep:
+            self._ear.show(self.kinds)
+        super().show()
+
+    def hide(self) -> None:
+        """Be seen no more, and forget what has rung."""
+        if self._asleep:
+            self._ear.hide(self.kinds)
+        super().hide()
+
+    def close(self) -> None:
+        """Done listening."""
+        if self._asleep:
+            self._ear.hide(self.kinds)
+            self._asleep = False
+        super().close()
+
+
+class PostgresBell(Bell):
+    """Rings the listeners of this process. Those of others are notified by the transactions themselves."""
+
+    def __init__(self, lines: Lines, plans: PostgresPlans) -> None:
+        super().__init__(None)
+        self.ear = Ear(lines, plans.area, plans.channels, self)
+
+    def listen(self, *kinds: str) -> PostgresListener:
+        """A new listener."""
+        return PostgresListener(self, kinds)
+
+    def stop(self) -> None:
+        """Hear no more."""
+        self.ear.stop()
+
+
+class Ear:
+    """One connection and one thread of this process that hear for all its listeners, as long as there are any that sleep."""
+
+    def __init__(self, lines: Lines, area: int, channels: Mapping[str, str], bell: Bell) -> None:
+        self._lines = lines
+        self._area = area
+        self._channels = channels
+        self._kinds = {name: kind for kind, name in channels.items()}
+        self._bell = bell
+        self._asleep: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._going = True
+        self._pid = os.getpid()
+        self.hears = False
+
+    def show(self, kinds: tuple[str, ...]) -> None:
+        """One more sleeps who waits for `kinds`."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._after_fork()
+            new = [kind for kind in kinds if not self._asleep[kind]]
+            self._asleep.update(kinds)
+            if self._thread is None and self._going:
+                self._thread = threading.Thread(target=self._hear, name="dray-ear", daemon=True)
+                self._thread.start()
+        if new:
+            self._poke()
+
+    def hide(self, kinds: tuple[str, ...]) -> None:
+        """One of them has woken."""
+        with self._lock:
+            self._asleep.subtract(kinds)
+
+    def stop(self) -> None:
+        """End."""
+        self._going = False
+        self._poke()
+        if self._thread is not None and self._pid == os.getpid():
+            self._thread.join(2.0)
+
+    def _after_fork(self) -> None:
+        self._pid = os.getpid()
+        self._thread = None
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._asleep.clear()
+        self.hears = False
+
+    def _poke(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._write, b"!")
+
+    # -- the thread
+
+    def _hear(self) -> None:
+        pause = 0.1
+        while self._going and not self._lines.pooled:
+            line = None
+            try:
+                line = Line(self._lines.connect())
+                if self._lines.pooled:
+                    break  # it has just turned out: nobody would be heard through a pooler
+                self._lines.watch(line)
+                self._listen(line)
+                pause = 0.1
+                self._stay(line)
+            except (DrayError, psycopg.Error, OSError) as error:
+                if self._going:
+                    log.debug("not listening: %s", error)
+            finally:
+                self.hears = False
+                if line is not None:
+                    self._lines.unwatch(line)
+                    line.close()
+                if self._going:
+                    for kind in KINDS:
+                        self._bell.ring({kind})  # there may have been something meanwhile
+            select.select([], [], [], pause)
+            pause = min(RETRY, pause * 2)
+
+    def _listen(self, line: Line) -> None:
+        line.until = time.monotonic() + ANSWER
+        for name in self._channels.values():
+            line.plain.execute(f"listen {quoted(name)}")
+        line.until = 0.0
+
+    def _stay(self, line: Line) -> None:
+        held: set[str] = set()
+        release_at: float | None = None
+        beat_at = time.monotonic() + HEARTBEAT
+        connection = line.connection
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
+        poll.register(connection.fileno(), select.POLLIN)
+        while self._going:
+            wanted = {kind for kind in KINDS if self._asleep[kind] > 0}
+            now = time.monotonic()
+            if not wanted <= held:
+                self._ask(line, "pg_advisory_lock_shared", wanted - held)
+                held |= wanted
+                self.hears = True
+            if wanted == held:
+                release_at = None
+            elif release_at is None:
+                release_at = now + LINGER
+            elif now >= release_at:
+                self._ask(line, "pg_advisory_unlock_shared", held - wanted)
+                held = set(wanted)
+                release_at = None
+            if now >= beat_at:
+                line.until = now + ANSWER
+                line.plain.execute("select")
+                line.until = 0.0
+                beat_at = now + HEARTBEAT
+            self._take_notes(connection)
+            timeout = (beat_at if release_at is None else release_at) - time.monotonic()
+            for fd, _ in poll.poll(max(0.0, timeout * 1000)):
+                if fd == self._read:
+                    with contextlib.suppress(OSError):
+                        os.read(self._read, 4096)
+                else:
+                    connection.pgconn.consume_input()
+
+    def _ask(self, line: Line, function: str, kinds: set[str]) -> None:
+        line.until = time.monotonic() + ANSWER
+        calls = ", ".join(f"{function}({self._area}, {KINDS[kind]})" for kind in sorted(kinds))
+        line.plain.execute(f"select {calls}")
+        line.until = 0.0
+
+    def _take_notes(self, connection: psycopg.Connection[object]) -> None:
+        kinds = set()
+        while note := connection.pgconn.notifies():
+            kind = self._kinds.get(note.relname.decode())
+            if kind is not None:
+                kinds.add(kind)
+        if kinds:
+            self._bell.ring(kinds)
+
+

@@ -1,0 +1,135 @@
+"""The edge where steps meet a psycopg connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
+
+from dray.model.clock import Clock
+from dray.store.plan import Again, Apart, Bulk, Many, Now, Query, Ring, Steady, Step, drive
+
+BEGIN = "begin; select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
+NOW = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
+
+
+def ringing(area: int, channels: Mapping[str, str], kinds: Mapping[str, int], rung: set[str]) -> str:
+    """The statements that wake whoever sleeps and waits for one of `rung`: who does holds a shared lock, for which is asked
+    without waiting."""
+    return "; ".join(
+        f"select case when pg_try_advisory_lock({area}, {kinds[kind]}) then pg_advisory_unlock({area}, {kinds[kind]})::text "
+        f"else pg_notify('{channels[kind].replace(chr(39), chr(39) * 2)}', '')::text end"
+        for kind in sorted(rung)
+    )
+
+
+class Edge:
+    """Carries out steps on one connection in autocommit mode. A transaction is begun with the first step that needs one."""
+
+    __slots__ = (
+        "_again", "_apart", "_begin_with", "_clock", "_fast", "_plain", "_reads", "_schema", "begun", "now", "rings", "sent",
+    )  # fmt: skip
+
+    def __init__(
+        self, fast: psycopg.Cursor[Any], plain: psycopg.Cursor[Any], *, schema: str, clock: Clock | None,
+        apart: Callable[[Apart], Any], begin: str = BEGIN, reads: bool = False, again: bool = False,
+    ) -> None:
+        self._fast = fast
+        self._plain = plain
+        self._schema = schema
+        self._clock = clock
+        self._apart = apart
+        self._begin_with = begin
+        self._reads = reads
+        self._again = again
+        self.begun = False
+        self.sent = False  # a statement that is a transaction by itself has been sent
+        self.now = 0
+        self.rings: set[str] = set()
+
+    def do(self, step: Step) -> Any:
+        """The answer to one step."""
+        kind = type(step)
+        if kind is Query:
+            if not self.begun:
+                if self._reads or step.alone:  # type: ignore[union-attr]
+                    self.sent = True
+                else:
+                    self._begin()
+            return fetched(self._fast.execute(step.sentence, step.params))
+        if kind is Ring:
+            self.rings.add(step.kind)  # type: ignore[union-attr]
+            return None
+        if kind is Now:
+            return self._now()
+        if kind is Steady:
+            return ("server", self._now()) if self._clock is None else (self._clock.boot, self._clock.steady())
+        if kind is Apart:
+            if self.begun:
+                return drive(step.verb(*step.args), self.do), False  # type: ignore[union-attr]
+            return self._apart(step), True  # type: ignore[arg-type]
+        if kind is Again:
+            return self._again
+        if not self.begun:
+            self._begin()
+        if kind is Many:
+            self._fast.executemany(step.sentence, list(step.rows))
+            return max(0, self._fast.rowcount)
+        if kind is Bulk:
+            return copy(self._fast, self._schema, step)  # type: ignore[arg-type]
+        raise TypeError(f"no such step: {step!r}")
+
+    def _begin(self) -> None:
+        self._plain.execute(self._begin_with)
+        self.begun = True
+        while self._plain.nextset():
+            pass
+        self.now = int(self._plain.fetchone()[0])  # type: ignore[index]
+
+    def _now(self) -> int:
+        if self._clock is not None:
+            return self._clock.wall()
+        if self._reads:
+            return int(self._plain.execute(NOW).fetchone()[0])  # type: ignore[index]
+        if not self.begun:
+            self._begin()
+        return self.now
+
+
+def fetched(cursor: psycopg.Cursor[Any]) -> list[Any]:
+    """The rows of a statement, if it has any."""
+    return cursor.fetchall() if cursor.description else []
+
+
+def copy(cursor: psycopg.Cursor[Any], schema: str, bulk: Bulk) -> int:
+    """Write rows by COPY."""
+    n = 0
+    with cursor.copy(copy_statement(schema, bulk)) as target:
+        target.set_types(list(bulk.columns.values()))
+        for row in bulk.rows:
+            target.write_row(row)
+            n += 1
+    return n
+
+
+def copy_statement(schema: str, bulk: Bulk) -> sql.Composed:
+    """The COPY of a bulk."""
+    return sql.SQL("copy {} ({}) from stdin (format binary)").format(
+        sql.Identifier(schema, bulk.table), sql.SQL(", ").join(map(sql.Identifier, bulk.columns))
+    )
+
+
+def cursors(connection: psycopg.Connection[Any]) -> tuple[psycopg.Cursor[Any], psycopg.Cursor[Any]]:
+    """The two cursors that an edge needs, whatever the caller has made of rows and types on his connection: one that gets its
+    answers in binary form, and one that may be given several statements at once."""
+    fast = psycopg.Cursor(connection, row_factory=tuple_row)
+    fast.format = psycopg.pq.Format.BINARY
+    plain = psycopg.Cursor(connection, row_factory=tuple_row)
+    for cursor in (fast, plain):
+        cursor.adapters.register_dumper(int, Int8Dumper)  # a statement has the same types each time, and is prepared once
+        cursor.adapters.register_dumper(int, Int8BinaryDumper)
+    return fast, plain

@@ -1,0 +1,254 @@
+"""Sessions: the only place where plans meet PostgreSQL.
+
+A blocking caller works on its own thread. For coroutines a thread does, which carries out what several of them have asked for
+meanwhile one after the other, so that the event loop goes on; they need no connection more than the blocking ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+
+from dray.errors import StoreUnavailable
+from dray.model.clock import Clock
+from dray.store.bell import Bell
+from dray.store.plan import Apart, Plan, drive
+from dray.store.postgres.edge import BEGIN, Edge, ringing
+from dray.store.postgres.lines import PATIENCE, Line, Lines
+from dray.store.postgres.place import Place
+from dray.store.postgres.plans import KINDS, PostgresPlans
+from dray.store.postgres.trouble import POOLED, UNLUCKY, as_ours, is_gone, too_late
+from dray.store.requests import Request, answer_futures, finish
+
+T = TypeVar("T")
+
+SERVANTS = 2  # threads that work for coroutines
+TOGETHER = 100  # requests of coroutines in one transaction
+TRIES = 5  # of a transaction that gets in the way of others
+#: Sent with the begin of each transaction where a session does not last.
+POOLED_BEGIN = BEGIN.replace(
+    "begin;", "begin isolation level read committed; set local enable_seqscan = off; set local jit = off; "
+    "set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '15s';",
+)  # fmt: skip
+
+
+class PostgresSession:
+    """Runs plans on a database."""
+
+    def __init__(self, place: Place, plans: PostgresPlans, *, clock: Clock | None) -> None:
+        self.place = place
+        self.lines = Lines(place)
+        self._plans = plans
+        self._clock = clock
+        self.bell: Bell | None = None
+        self._pid = os.getpid()
+        self._start()
+
+    def _start(self) -> None:
+        self._wanted: deque[Request] = deque()
+        self._some = threading.Condition()
+        self._servants = 0
+        self._resting = 0
+        self._closed = False
+
+    def _after_fork(self) -> None:
+        # A connection must not be used on both sides of a fork. The child leaves the inherited ones alone and makes its own.
+        self._inherited = self.lines
+        self.lines.abandon()
+        self.lines = Lines(self.place)
+        self._pid = os.getpid()
+        self._start()
+
+    # -- blocking
+
+    def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
+        """Carry out one verb, in one transaction. Raises StoreError."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        allowed = min(self.place.timeout, getattr(_plain(verb), "within", self.place.timeout))
+        began = time.monotonic()
+        until, again, fresh, unlucky, pause = began + allowed, False, False, 0, 0.05
+        while True:
+            try:
+                line = self.lines.take(until, fresh=fresh)
+            except StoreUnavailable:
+                if time.monotonic() + pause > min(until, began + PATIENCE) or self._closed:
+                    raise
+                time.sleep(pause)  # the server is away; a restart takes a second or two
+                pause = min(1.0, pause * 2)
+                continue
+            attempt = _Attempt(self, line, verb, args, again)
+            try:
+                return attempt.run()  # type: ignore[no-any-return]
+            except psycopg.Error as error:
+                safe = not attempt.doubtful or getattr(_plain(verb), "repeatable", False) or getattr(_plain(verb), "reads", False)
+                if line.cut:
+                    raise too_late(self.place.where, allowed) from error
+                if isinstance(error, POOLED) and not self.lines.pooled:
+                    self.lines.found_pooler(str(error).strip())
+                elif isinstance(error, UNLUCKY) and unlucky < TRIES:
+                    unlucky += 1
+                    time.sleep(0.01 * unlucky)
+                elif isinstance(error, psycopg.errors.UniqueViolation) and not again:
+                    again = True  # of a COPY that is sent again, say; the other way does not mind
+                elif is_gone(error) and safe and time.monotonic() + pause < min(until, began + PATIENCE):
+                    again, fresh = again or attempt.doubtful, True
+                    time.sleep(pause)
+                    pause = min(1.0, pause * 2)
+                else:
+                    raise as_ours(error, self.place.where) from error
+
+    def edge(self, line: Line, verb: Callable[..., Any], again: bool) -> Edge:
+        """Where the steps of one verb are carried out."""
+        return Edge(
+            line.fast, line.plain, schema=self.place.schema, clock=self._clock, apart=lambda step: self._apart(line, step),
+            begin=POOLED_BEGIN if self.lines.pooled else BEGIN, reads=getattr(_plain(verb), "reads", False), again=again,
+        )  # fmt: skip
+
+    def _apart(self, line: Line, step: Apart) -> Any:
+        edge = self.edge(line, step.verb, False)
+        return self._finish(line, edge, drive(step.verb(*step.args), edge.do))
+
+    def _finish(self, line: Line, edge: Edge, answer: T) -> T:
+        if edge.begun:
+            rung = ringing(self._plans.area, self._plans.channels, KINDS, edge.rings) + "; " if edge.rings else ""
+            line.plain.execute(f"{rung}commit")
+        return answer
+
+    def announce(self, edge: Edge) -> None:
+        """Wake those of this process."""
+        if edge.rings and self.bell is not None:
+            self.bell.ring(edge.rings)
+
+    # -- for coroutines
+
+    async def arun(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
+        """`run` for coroutines: the event loop goes on while the store works."""
+        if self._pid != os.getpid():
+            self._after_fork()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        with self._some:
+            if self._closed:
+                raise StoreUnavailable(f"The store {self.place.where} has been closed; open a new Dray() to use it again.")
+            self._wanted.append(Request(verb, args, future))
+            if self._resting == 0 and self._servants < SERVANTS:
+                self._servants += 1
+                threading.Thread(target=self._serve, name="dray-store", daemon=True).start()
+            self._some.notify()
+        return await future
+
+    def _serve(self) -> None:
+        while True:
+            with self._some:
+                self._resting += 1
+                while not self._wanted and not self._closed:
+                    self._some.wait()
+                self._resting -= 1
+                if not self._wanted:
+                    return
+                batch = self._take_up()
+            # Whoever waits for it no more: nothing has been done for him yet.
+            batch = [request for request in batch if request.future is None or not request.future.cancelled()]
+            if len(batch) > 1:
+                self._serve_together(batch)
+            else:
+                self._serve_each(batch)
+
+    def _take_up(self) -> list[Request]:
+        """The next request; if it enqueues, together with those behind it that do."""
+        batch = [self._wanted.popleft()]
+        while self._wanted and len(batch) < TOGETHER and all(r.verb == self._plans.add for r in (batch[-1], self._wanted[0])):
+            batch.append(self._wanted.popleft())
+        return batch
+
+    def _serve_together(self, batch: list[Request]) -> None:
+        """What several coroutines enqueue at once is one transaction, and one flush to disk."""
+        try:
+            self.run(self._plans.add, [job for request in batch for job in request.args[0]])
+        except StoreUnavailable as error:  # each has waited for long enough
+            for request in batch:
+                finish(request, error=error)
+            answer_futures(batch)
+        except Exception:  # one of them spoilt it, and nothing is written: each for itself, so that only that one fails
+            self._serve_each(batch)
+        else:
+            for request in batch:
+                finish(request)
+            answer_futures(batch)
+
+    def _serve_each(self, batch: list[Request]) -> None:
+        for request in batch:
+            try:
+                finish(request, self.run(request.verb, *request.args))
+            except Exception as error:
+                finish(request, error=error)
+            answer_futures([request])
+
+    # -- the end
+
+    def close(self) -> None:
+        """Close the connections; what is being carried out goes on to its end."""
+        if self._pid != os.getpid():
+            return
+        with self._some:
+            self._closed = True
+            self._some.notify_all()
+        self.lines.close()
+
+
+class _Attempt:
+    """One try of one verb on one connection."""
+
+    def __init__(
+        self, session: PostgresSession, line: Line, verb: Callable[..., Plan[Any]], args: tuple[Any, ...], again: bool
+    ) -> None:
+        self._session = session
+        self._line = line
+        self._verb = verb
+        self._args = args
+        self._again = again
+        self.doubtful = False  # it failed in a way that leaves open whether it was carried out
+
+    def run(self) -> Any:
+        session, line = self._session, self._line
+        edge = session.edge(line, self._verb, self._again)
+        try:
+            answer = drive(self._verb(*self._args), edge.do)
+            self.doubtful = True
+            session._finish(line, edge, answer)
+        except BaseException as error:
+            self.doubtful = self.doubtful or edge.sent
+            if isinstance(error, Exception) and not is_gone(error) and self._rolled_back(edge):
+                session.lines.give(line)
+            else:
+                session.lines.discard(line)
+            raise
+        session.lines.give(line)
+        session.announce(edge)
+        return answer
+
+    def _rolled_back(self, edge: Edge) -> bool:
+        status = self._line.connection.info.transaction_status
+        if status == psycopg.pq.TransactionStatus.IDLE:
+            return True
+        if status == psycopg.pq.TransactionStatus.UNKNOWN or status == psycopg.pq.TransactionStatus.ACTIVE:
+            return False
+        with contextlib.suppress(psycopg.Error):
+            self._line.plain.execute("rollback")
+            return True
+        return False
+
+
+def _plain(verb: Callable[..., Any]) -> Any:
+    """The verb itself, where some arguments have been given to it already."""
+    return getattr(verb, "func", verb)
+
+

@@ -1,0 +1,209 @@
+"""Settle: writing what became of jobs, each time for as many as there are in a few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from dray.model.clock import SECOND
+from dray.model.job import KEEP_CANCELLED, Claimed, State
+from dray.model.lifecycle import Move
+from dray.store.plan import Again, Now, Plan, Query, Ring, Row, reads, repeatable
+from dray.store.postgres.enqueue import EnqueuePlans
+from dray.store.sql.notes import NotePlans
+from dray.store.sql.rows import CODES, READY, RUNNING, SCHEDULED, SUCCEEDED, Tally, lenient
+from dray.store.values import Catch, Want
+
+Runs = dict[int, Row]
+
+
+class SettlePlans(EnqueuePlans, NotePlans):
+    """Settling over PostgreSQL."""
+
+    @repeatable
+    def settle(self, moves: Sequence[Move]) -> Plan[list[int]]:
+        """Write what became of jobs. The answer: the `seq` of those whose claim was stale; nothing of them was changed."""
+        now: int = yield Now()
+        tally = Tally()
+        plain = [move for move in moves if move.state is State.SUCCEEDED and move.result is None]
+        fruitful = [move for move in moves if move.state is State.SUCCEEDED and move.result is not None]
+        others = [move for move in moves if move.state is not State.SUCCEEDED]
+        stale: list[int] = []
+        if plain:
+            params = {**_claims(plain), "keeps": [int(move.keep * SECOND) for move in plain], "now": now}
+            stale += _missing(plain, (yield Query(self.say.succeed, params)), tally)
+        if fruitful:
+            stale += _missing(fruitful, (yield from self.finish(fruitful, now)), tally)
+        ended, woken = len(plain) + len(fruitful) > len(stale), False
+        if others:
+            ended_too, woken, late = yield from self._settle_others(others, now, tally)
+            ended = ended or ended_too
+            stale += late
+        if stale and (yield Again()):
+            stale = yield from self._really_stale(moves, stale)
+        yield from tally.write(self.say.tally)
+        if ended:
+            yield Ring("done")
+        if woken:
+            yield Ring("work")
+        return stale
+
+    def finish(self, moves: Sequence[Move], now: int) -> Plan[list[Row]]:
+        """Move running jobs to where the final ones are; the `seq` of those that were."""
+        rows: list[Row] = yield Query(
+            self.say.finish,
+            {
+                **_claims(moves), "states": [CODES[move.state] for move in moves],
+                "keeps": [int(move.keep * SECOND) for move in moves], "backs": [0 if move.counts else 1 for move in moves],
+                "losts": [1 if move.lost else 0 for move in moves], "reasons": [move.reason for move in moves],
+                "results": [move.result for move in moves], "errors": [encoded(move) for move in moves], "now": now,
+            },
+        )  # fmt: skip
+        return rows
+
+    def _settle_others(self, moves: Sequence[Move], now: int, tally: Tally) -> Plan[tuple[bool, bool, list[int]]]:
+        """What did not succeed. Somebody may have asked to cancel a job while it ran: then it does not run again."""
+        found: list[Row] = yield Query(self.say.runs, _claims(moves))
+        runs: Runs = {row[0]: row for row in found}
+        stale: list[int] = []
+        final: list[Move] = []
+        again: list[Move] = []
+        past: list[tuple[Move, Row]] = []
+        for move in moves:
+            run = runs.pop(move.seq, None) if move.seq in runs and runs[move.seq][1] == move.claim else None
+            if run is None:
+                stale.append(move.seq)
+                continue
+            past.append((move, run))
+            if move.state.final:
+                final.append(move)
+            elif run[5] is not None:
+                final.append(replace(move, state=State.CANCELLED, keep=keep_of(run[6], KEEP_CANCELLED)))
+            else:
+                again.append(move)
+        yield from self._write_history(past, now)
+        if final:
+            yield from self.finish(final, now)
+        if again:
+            yield from self._run_again(again, now)
+        woken = False
+        for move in final:
+            tally.move(move.queue, RUNNING, CODES[move.state])
+        for move in again:
+            code = _code(move)
+            tally.move(move.queue, RUNNING, code)
+            woken = woken or code in (SCHEDULED, READY)
+        return bool(final), woken, stale
+
+    def _run_again(self, moves: Sequence[Move], now: int) -> Plan[None]:
+        yield Query(
+            self.say.again,
+            {
+                **_claims(moves), "states": [_code(move) for move in moves],
+                "dues": [now + int(move.delay * SECOND) for move in moves], "backs": [0 if move.counts else 1 for move in moves],
+                "losts": [1 if move.lost else 0 for move in moves], "reasons": [move.reason for move in moves],
+                "errors": [encoded(move) for move in moves],
+            },
+        )  # fmt: skip
+
+    def _write_history(self, past: Sequence[tuple[Move, Row]], now: int) -> Plan[None]:
+        if past:
+            yield Query(
+                self.say.history_add,
+                {
+                    **_claims([move for move, _ in past]), "attempts": [run[2] for _, run in past],
+                    "words": [move.word for move, _ in past], "nodes": [run[3] for _, run in past],
+                    "starts": [run[4] for _, run in past], "ends": [now] * len(past),
+                    "reasons": [move.reason for move, _ in past], "errors": [encoded(move) for move, _ in past],
+                },
+            )  # fmt: skip
+
+    def _really_stale(self, moves: Sequence[Move], stale: Sequence[int]) -> Plan[list[int]]:
+        """This is another try: what the first has written after all is not stale."""
+        doubtful = [move for move in moves if move.seq in set(stale)]
+        written = {row[0] for row in (yield Query(self.say.settled, _claims(doubtful)))}
+        return [seq for seq in stale if seq not in written]
+
+    def exchange(self, moves: Sequence[Move], want: Want | None, node: int) -> Plan[tuple[list[int], Catch | None]]:
+        """Settle and claim in one transaction: what a busy node does all day."""
+        stale: list[int] = []
+        if moves:
+            stale = yield from self.settle(moves)
+        catch = None
+        if want is not None:
+            catch = yield from self.claim(want, node)  # type: ignore[attr-defined]
+        return stale, catch
+
+    @repeatable
+    def release(self, jobs: Sequence[Claimed]) -> Plan[None]:
+        """Give back jobs that were claimed and not started; their attempt does not count."""
+        if not jobs:
+            return
+        now: int = yield Now()
+        by_key = {(job.seq, job.claim): job for job in jobs}
+        rows: list[Row] = yield Query(
+            self.say.release, {"seqs": [seq for seq, _ in by_key], "claims": [claim for _, claim in by_key]}
+        )
+        given = {seq for seq, _, _ in rows}
+        tally = Tally()
+        left = []
+        for job in by_key.values():
+            if job.seq in given:
+                tally.move(job.queue, RUNNING, READY)
+            else:  # somebody asked to cancel it, or the claim is stale: settling knows both
+                left.append(Move(job.seq, job.claim, job.queue, State.READY, "interrupted", counts=False))
+        yield from self.came_back([(lane, due) for _, lane, due in rows], now)
+        yield from tally.write(self.say.tally)
+        if left:
+            yield from self.settle(left)
+        yield Ring("work")
+
+    @reads
+    def own(self, seq: int, claim: int) -> Plan[bool]:
+        """Whether a claim is still valid, now."""
+        rows: list[Row] = yield Query(self.say.still_mine, {"seq": seq, "claim": claim})
+        return bool(rows)
+
+
+def _claims(moves: Sequence[Move]) -> dict[str, Any]:
+    return {"seqs": [move.seq for move in moves], "claims": [move.claim for move in moves]}
+
+
+def _missing(moves: Sequence[Move], rows: Sequence[Row], tally: Tally) -> list[int]:
+    """Those of `moves`, all to succeeded, that were not written; the others are counted."""
+    written = {row[0] for row in rows}
+    if len(written) == len(moves):
+        for queue in {move.queue for move in moves}:
+            tally.move(queue, RUNNING, SUCCEEDED, sum(move.queue == queue for move in moves))
+        return []
+    stale = []
+    for move in moves:
+        if move.seq in written:
+            written.discard(move.seq)  # the same move a second time is stale
+            tally.move(move.queue, RUNNING, SUCCEEDED)
+        else:
+            stale.append(move.seq)
+    return stale
+
+
+def _code(move: Move) -> int:
+    """The state of a job that is not final, as it is written."""
+    code = CODES[move.state]
+    return READY if code == SCHEDULED and move.delay <= 0 else code
+
+
+def keep_of(options: bytes | None, usual: float) -> float:
+    """Seconds to keep a job that was cancelled from outside."""
+    found = lenient(options)
+    keep = found.get("result_ttl") if isinstance(found, dict) else None
+    return float(keep) if isinstance(keep, (int, float)) else usual
+
+
+def encoded(move: Move) -> bytes | None:
+    """The error of a move as it is kept."""
+    return None if move.error is None else msgspec.json.encode(move.error)
+
+

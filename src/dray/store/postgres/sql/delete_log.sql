@@ -1,0 +1,1 @@
+delete from dray.dray_log where seq = %(seq)s

@@ -1,0 +1,1 @@
+select * from dray.dray_jobs where id = %(id)s

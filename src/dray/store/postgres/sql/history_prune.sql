@@ -1,0 +1,1 @@
+delete from dray.dray_history where seq = any (%(seqs)s::bigint[])

@@ -1,0 +1,1 @@
+select id, queue, executor, rank, hold from dray.dray_lane

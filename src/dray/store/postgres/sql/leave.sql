@@ -1,0 +1,1 @@
+delete from dray.dray_node where id = %(node)s returning id

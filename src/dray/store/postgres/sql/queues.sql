@@ -1,0 +1,1 @@
+select name, paused, by from dray.dray_queue order by name

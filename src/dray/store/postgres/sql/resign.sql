@@ -1,0 +1,1 @@
+delete from dray.dray_leader where role = %(role)s and node = %(node)s

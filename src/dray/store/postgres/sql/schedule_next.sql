@@ -1,0 +1,1 @@
+select min(next) from dray.dray_schedule where paused is null

@@ -1,0 +1,1 @@
+delete from dray.dray_schedule where name = %(name)s returning name

@@ -1,0 +1,1 @@
+update dray.dray_schedule set next = %(next)s where name = %(name)s

@@ -1,0 +1,3 @@
+select name, task, queue, executor, priority, max_attempts, spec, tz, args, options, tags, catch_up, "window", overlap, origin,
+       paused, last, next, fired, missed
+from dray.dray_schedule order by name

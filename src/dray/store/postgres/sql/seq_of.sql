@@ -1,0 +1,1 @@
+select seq, state, queue, claim from dray.dray_jobs where id = %(id)s

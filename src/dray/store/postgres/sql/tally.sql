@@ -1,0 +1,1 @@
+insert into dray.dray_tally (queue, state, n) values (%s, %s, %s)
