@@ -14,7 +14,7 @@ from dray.store.open import open_store
 from dray.store.sqlite import gate as gate_module
 from dray.store.sqlite import session as session_module
 from dray.store.sqlite.gate import Gate
-from dray.store.sqlite.requests import Signal
+from dray.store.requests import Signal
 from dray.store.sqlite.store import SqliteStore
 
 

@@ -28,6 +28,7 @@ log = get_logger("pump")
 
 ORDERS = 0.5  # seconds between looks for orders while busy; asleep, it is rung for them
 DISTRUST = 1.0  # seconds for which a look is not believed that promised jobs when there were none to be had
+LATE_ANSWER = 60.0  # seconds after which a claim whose answer was lost has been carried out, or never will be
 MAX_PATIENCE = 5.0  # seconds between attempts while the store fails
 
 
@@ -55,6 +56,8 @@ class Pump:
         self._looked = False
         self._lost_lease = False
         self._patience = 0.0
+        self._held: set[tuple[int, int]] = set()  # (seq, claim) of all that was claimed and is not written yet
+        self._doubts: list[float] = []  # when (monotonic) to ask the store whether it has given us more than that
         self._going = True
         self._thread = threading.Thread(target=self._turn, name="dray-pump", daemon=True)
 
@@ -120,6 +123,7 @@ class Pump:
             self._return_unstarted()
             if self._lost_lease:
                 self._enter_anew()
+            self._clear_doubts()
             want = self._intake.want() if self.claiming else None
             if not ended and want is None:
                 return False
@@ -127,6 +131,8 @@ class Pump:
             try:
                 stale, catch = self._store.run(self._store.plans.exchange, moves, want, self.node)
             except DrayError:
+                if want is not None:
+                    self._doubts = [0.0, time.monotonic() + LATE_ANSWER]
                 raise
             except Exception:
                 if not moves:
@@ -138,6 +144,7 @@ class Pump:
         finally:
             self._writing = False
         self._runner.written(ended)
+        self._held.difference_update([(move.seq, move.claim) for move, _ in ended])
         if stale:
             self._report(stale, moves)
         if catch is None:
@@ -176,6 +183,7 @@ class Pump:
         self.last_look = time.monotonic()
         self._next_due = None if catch.next_due is None else self.last_look + catch.next_due
         if catch.jobs:
+            self._held.update([(job.seq, job.claim) for job in catch.jobs])
             self._runner.start(catch.jobs)
         elif self._looked:
             self._distrust = self.last_look + DISTRUST
@@ -200,6 +208,16 @@ class Pump:
         except BaseException:
             returned.extendleft(reversed(jobs))
             raise
+        self._held.difference_update([(job.seq, job.claim) for job in jobs])
+
+    def _clear_doubts(self) -> None:
+        """A claim failed, and it is not known whether the store carried it out all the same: jobs that it takes for ours, and of
+        which we know nothing, go back."""
+        while self._doubts and time.monotonic() >= self._doubts[0]:
+            n = self._store.run(self._store.plans.reclaim, self.node, self._held)
+            del self._doubts[0]
+            if n:
+                log.warning("worker %d gave back %d jobs that it had been given without getting to know of it", self.node, n)
 
     def _report(self, stale: list[int], moves: list[Move]) -> None:
         for move in moves:

@@ -101,7 +101,7 @@ class AdminPlans(SchedulePlans, admin.AdminPlans):
                 yield Ring("done")
             else:
                 answers[id_] = "final"
-        yield from tally.write(self.say.tally)
+        yield from self.write(tally)
         return answers
 
     def retry(self, jobs: Sequence[bytes]) -> Plan[dict[bytes, str]]:
@@ -126,7 +126,7 @@ class AdminPlans(SchedulePlans, admin.AdminPlans):
                 continue
             tally.move(queue, state, READY)
             answers[id_] = "ready"
-        yield from tally.write(self.say.tally)
+        yield from self.write(tally)
         yield Ring("work")
         return answers
 
@@ -146,7 +146,7 @@ class AdminPlans(SchedulePlans, admin.AdminPlans):
                 tally.move(queue, state, None)
                 yield Query(self.say.delete_history, {"seq": seq})
                 yield Query(self.say.delete_log, {"seq": seq})
-        yield from tally.write(self.say.tally)
+        yield from self.write(tally)
         return answers
 
     def edit(

@@ -29,6 +29,13 @@ class ClaimPlans(SettlePlans):
 
     def claim(self, want: Want, node: int) -> Plan[Catch]:
         """Take up to `want.slots` jobs for `node`; counts the attempt before anything of the job is decoded."""
+        tally = Tally()
+        catch = yield from self.claim_into(tally, want, node)
+        yield from self.write(tally)
+        return catch
+
+    def claim_into(self, tally: Tally, want: Want, node: int) -> Plan[Catch]:
+        """`claim`, counted in `tally`."""
         now, until, later, lanes, _ = yield from self._survey(self.say.survey, {"node": node, "boot": self.boot})
         if until is None:
             return Catch([], None, now, expelled=True)
@@ -37,7 +44,6 @@ class ClaimPlans(SettlePlans):
             # It has run out, and nobody has acted on it yet (the store could not be reached, say): who claims lives.
             renewed = {"until": steady + int(LEASE * SECOND), "node": node, "boot": self.boot}
             yield Query(self.say.node_renew, renewed)
-        tally = Tally()
         if later is not None and later <= now:
             later = yield from self._promote(now, tally)
         got: list[Claimed] = []
@@ -47,9 +53,10 @@ class ClaimPlans(SettlePlans):
                 jobs, too_many = yield from self._take(self._ways(lanes, want, executor), slots, node, now, want, tally)
                 got += jobs
                 more = more or too_many
-        if any(want.slots.values()):
+        if any(want.slots.values()) and abs(now - self.marks.claimed.get(node, 0)) >= SECOND:
+            # Once a second: each version of the row is a dead one soon, and under an old transaction they stay.
             yield Query(self.say.node_claimed, {"now": now, "node": node})
-        yield from tally.write(self.say.tally)
+            self.marks.claimed[node] = now
         return Catch(got, 0.0 if more else _until(later, now), now)
 
     def _survey(self, sentence: str, params: Mapping[str, object]) -> Plan[Survey]:

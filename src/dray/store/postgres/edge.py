@@ -60,7 +60,7 @@ class Edge:
                     self.sent = True
                 else:
                     self._begin()
-            return fetched(self._fast.execute(step.sentence, step.params))
+            return fetched(self._fast.execute(step.sentence, step.params))  # type: ignore[union-attr]
         if kind is Ring:
             self.rings.add(step.kind)  # type: ignore[union-attr]
             return None
@@ -77,7 +77,7 @@ class Edge:
         if not self.begun:
             self._begin()
         if kind is Many:
-            self._fast.executemany(step.sentence, list(step.rows))
+            self._fast.executemany(step.sentence, list(step.rows))  # type: ignore[union-attr]
             return max(0, self._fast.rowcount)
         if kind is Bulk:
             return copy(self._fast, self._schema, step)  # type: ignore[arg-type]

@@ -53,7 +53,7 @@ class EnqueuePlans(LanePlans):
         now: int = yield Now()
         tally = Tally()
         yield Bulk("dray_job", COLUMNS, rows_of(jobs, lanes, now, tally))
-        yield from tally.write(self.say.tally)
+        yield from self.write(tally)
         yield Ring("work")
 
     def _columns(self, jobs: Sequence[NewJob], lanes: Mapping[Key, int]) -> dict[str, object]:

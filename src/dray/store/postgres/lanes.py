@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dray.model.clock import Clock
 from dray.store.plan import Apart, Plan, Query, Row
 from dray.store.postgres.marks import LATE, Marks
+from dray.store.sql.rows import Tally
 from dray.store.sql.sentences import Sentences
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ class LanePlans:
     def boot(self) -> str:
         """Names the clock that leases are measured by."""
         return "server" if self.clock is None else self.clock.boot
+
+    def write(self, tally: Tally) -> Plan[None]:
+        """Write what has been counted."""
+        changes = [(queue, state, n) for (queue, state), n in tally.changes() if n]
+        if changes:
+            queues, states, ns = zip(*changes, strict=True)
+            yield Query(self.say.ledger, {"queues": list(queues), "states": list(states), "ns": list(ns)})
 
     def lane(self, queue: str, executor: int, rank: int, hold: str = "") -> Plan[int]:
         """The number of a lane, which is made if there is none."""

@@ -27,7 +27,8 @@ OLDEST = 130_000  # PostgreSQL 13: what is older lacks what the statements need
 #: Of the server's settings for our sessions. The planner: a plan made while a table was small must not be kept when it is large.
 #: The rest: a client that is cut off or stopped in the middle of a transaction must not keep its locks.
 SETTINGS = {
-    "enable_seqscan": "off", "jit": "off", "default_transaction_isolation": "read\\ committed", "statement_timeout": "60s",
+    "enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off", "jit": "off",
+    "default_transaction_isolation": "read\\ committed", "statement_timeout": "60s",
     "lock_timeout": "20s", "idle_in_transaction_session_timeout": "15s", "tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3", "tcp_user_timeout": "15s",
 }  # fmt: skip

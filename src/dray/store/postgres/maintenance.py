@@ -41,7 +41,7 @@ class MaintenancePlans(LeasePlans, maintenance.MaintenancePlans):
             params = {"seq": seq, "state": state, "now": now, "reason": EXPIRED, "keep": int(KEEP_CANCELLED * SECOND), "lane": lane}
             if (yield Query(self.say.cancel_waiting, params)):
                 tally.move(queue, state, CANCELLED)
-        yield from tally.write(self.say.tally)
+        yield from self.write(tally)
         if found:
             yield Ring("done")
         return len(found)
@@ -64,7 +64,7 @@ class MaintenancePlans(LeasePlans, maintenance.MaintenancePlans):
         seqs = [row[0] for row in gone]
         yield Query(self.say.history_prune, {"seqs": seqs})
         yield Query(self.say.log_prune, {"seqs": seqs})
-        yield from tally.write(self.say.tally)
+        yield from self.write(tally)
         return len(gone)
 
     def tidy(self) -> Plan[None]:

@@ -44,6 +44,7 @@ class Marks:
         self._turns: dict[int, int] = {}
         self._sweep_at: dict[int, float] = {}
         self._now = 0
+        self.claimed: dict[int, int] = {}  # node: when it was last written that it looks for jobs
         self.served: dict[str, int] = {}  # queue: the turn in which it last gave a job
 
     def see(self, now: int, lanes: Sequence[Lane]) -> None:
@@ -55,6 +56,11 @@ class Marks:
             if self._turns.get(lane.id) != lane.turns:
                 self._turns[lane.id] = lane.turns
                 self.came_back(lane.id, lane.low)
+
+    def forget(self) -> None:
+        """What was taken may not have been, after all."""
+        self._low.clear()
+        self.claimed.clear()
 
     def ask(self, lanes: Sequence[int]) -> tuple[list[int], list[int]]:
         """From where to look at each lane, and which of them are swept."""

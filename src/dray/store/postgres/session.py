@@ -35,7 +35,8 @@ TOGETHER = 100  # requests of coroutines in one transaction
 TRIES = 5  # of a transaction that gets in the way of others
 #: Sent with the begin of each transaction where a session does not last.
 POOLED_BEGIN = BEGIN.replace(
-    "begin;", "begin isolation level read committed; set local enable_seqscan = off; set local jit = off; "
+    "begin;", "begin isolation level read committed; set local enable_seqscan = off; set local enable_bitmapscan = off; "
+    "set local enable_sort = off; set local jit = off; "
     "set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '15s';",
 )  # fmt: skip
 
@@ -226,6 +227,7 @@ class _Attempt:
             session._finish(line, edge, answer)
         except BaseException as error:
             self.doubtful = self.doubtful or edge.sent
+            session._plans.marks.forget()
             if isinstance(error, Exception) and not is_gone(error) and self._rolled_back(edge):
                 session.lines.give(line)
             else:

@@ -26,8 +26,14 @@ class SettlePlans(EnqueuePlans, NotePlans):
     @repeatable
     def settle(self, moves: Sequence[Move]) -> Plan[list[int]]:
         """Write what became of jobs. The answer: the `seq` of those whose claim was stale; nothing of them was changed."""
-        now: int = yield Now()
         tally = Tally()
+        stale = yield from self.settle_into(tally, moves)
+        yield from self.write(tally)
+        return stale
+
+    def settle_into(self, tally: Tally, moves: Sequence[Move]) -> Plan[list[int]]:
+        """`settle`, counted in `tally`."""
+        now: int = yield Now()
         plain = [move for move in moves if move.state is State.SUCCEEDED and move.result is None]
         fruitful = [move for move in moves if move.state is State.SUCCEEDED and move.result is not None]
         others = [move for move in moves if move.state is not State.SUCCEEDED]
@@ -44,7 +50,6 @@ class SettlePlans(EnqueuePlans, NotePlans):
             stale += late
         if stale and (yield Again()):
             stale = yield from self._really_stale(moves, stale)
-        yield from tally.write(self.say.tally)
         if ended:
             yield Ring("done")
         if woken:
@@ -129,12 +134,14 @@ class SettlePlans(EnqueuePlans, NotePlans):
 
     def exchange(self, moves: Sequence[Move], want: Want | None, node: int) -> Plan[tuple[list[int], Catch | None]]:
         """Settle and claim in one transaction: what a busy node does all day."""
+        tally = Tally()
         stale: list[int] = []
         if moves:
-            stale = yield from self.settle(moves)
+            stale = yield from self.settle_into(tally, moves)
         catch = None
         if want is not None:
-            catch = yield from self.claim(want, node)  # type: ignore[attr-defined]
+            catch = yield from self.claim_into(tally, want, node)  # type: ignore[attr-defined]
+        yield from self.write(tally)
         return stale, catch
 
     @repeatable
@@ -156,7 +163,7 @@ class SettlePlans(EnqueuePlans, NotePlans):
             else:  # somebody asked to cancel it, or the claim is stale: settling knows both
                 left.append(Move(job.seq, job.claim, job.queue, State.READY, "interrupted", counts=False))
         yield from self.came_back([(lane, due) for _, lane, due in rows], now)
-        yield from tally.write(self.say.tally)
+        yield from self.write(tally)
         if left:
             yield from self.settle(left)
         yield Ring("work")
