@@ -1,13 +1,25 @@
 """A random life of the store, beside the reference."""
 
-from pathlib import Path
+from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from on_postgres import VERSIONS, with_schema
 
 from dray.model.clock import ManualClock
+from dray.store.postgres.place import place_of
+from dray.store.postgres.store import PostgresStore
 from dray.store.sqlite.store import SqliteStore
 from dray.testing.machine import StoreMachine
+
+if TYPE_CHECKING:
+    from servers.postgres import Cluster
 
 QUIET = list(HealthCheck)
 
@@ -20,6 +32,38 @@ class InMemory(StoreMachine):
 
 class TestInMemory(InMemory.TestCase):  # type: ignore[misc, name-defined]
     settings = settings(max_examples=400, stateful_step_count=50, deadline=None, suppress_health_check=QUIET)
+
+
+def on_postgres(cluster: Cluster, fresh: Callable[..., str], colour_: str, examples: int, steps: int) -> None:
+    """The same on PostgreSQL: one database for all examples, emptied before each."""
+    url = fresh(cluster, with_schema(cluster))
+    tables = "job, done, history, log, tally, queue, node, leader, schedule, lane"
+    with psycopg.connect(url, autocommit=True) as connection:
+
+        class OnPostgres(StoreMachine):
+            colour = colour_
+
+            @staticmethod
+            def make_store(clock: ManualClock) -> PostgresStore:
+                connection.execute(f"truncate {', '.join('dray.dray_' + name for name in tables.split(', '))} restart identity")
+                return PostgresStore(place_of(url), clock=clock, migrate=False)
+
+        profile = settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=QUIET)
+        run_state_machine_as_test(OnPostgres, settings=profile)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("colour", ["sync", "async"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_on_postgres(version: int, colour: str, cluster_of: Callable[[int], Cluster], database: Callable[..., str]) -> None:
+    on_postgres(cluster_of(version), database, colour, 25, 40)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_on_postgres_for_long(colour: str, postgres: Cluster, database: Callable[..., str]) -> None:
+    on_postgres(postgres, database, colour, 400, 80)
 
 
 @pytest.mark.torture
@@ -37,8 +81,6 @@ def test_on_a_file(tmp_path: Path) -> None:
         @staticmethod
         def make_store(clock: ManualClock) -> SqliteStore:
             return SqliteStore(tmp_path / f"{next(numbers)}.db", clock=clock, synchronous="normal")
-
-    from hypothesis.stateful import run_state_machine_as_test
 
     profile = settings(max_examples=200, stateful_step_count=100, deadline=None, suppress_health_check=QUIET)
     run_state_machine_as_test(OnFile, settings=profile)  # type: ignore[no-untyped-call]

@@ -11,10 +11,10 @@ import pytest
 from on_file import Child, add_one, add_then, half_written, ready, said, until
 
 from dray.store.open import open_store
+from dray.store.requests import Signal
 from dray.store.sqlite import gate as gate_module
 from dray.store.sqlite import session as session_module
 from dray.store.sqlite.gate import Gate
-from dray.store.requests import Signal
 from dray.store.sqlite.store import SqliteStore
 
 

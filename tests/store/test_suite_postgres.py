@@ -1,24 +1,20 @@
-"""The conformance suite over PostgreSQL."""
+"""The conformance suite over PostgreSQL, on every version that we stand for."""
 
-from collections.abc import Callable, Iterator
-import itertools, os
-import psycopg
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import pytest
+from on_postgres import VERSIONS, with_schema
 
 from dray.model.clock import Clock
-from dray.store.postgres.store import PostgresStore
 from dray.store.postgres.place import place_of
+from dray.store.postgres.store import PostgresStore
 from dray.testing.store_suite import *  # noqa: F403
-N = itertools.count()
-URL = "postgresql://dray@127.0.0.1:5515/suite"
 
-@pytest.fixture
-def make_store() -> Iterator[Callable[[Clock], PostgresStore]]:
-    made = []
-    def make(clock):
-        schema = f"s{os.getpid()}_{next(N)}"
-        made.append(schema)
-        return PostgresStore(place_of(f"{URL}?schema={schema}"), clock=clock)
-    yield make
-    with psycopg.connect(URL, autocommit=True) as c:
-        for s in made: c.execute(f"drop schema {s} cascade")
+
+@pytest.fixture(params=VERSIONS)
+def make_store(request: pytest.FixtureRequest, cluster_of, database) -> Callable[[Clock], PostgresStore]:  # type: ignore[no-untyped-def]
+    cluster = cluster_of(request.param)
+    template = with_schema(cluster)
+    return lambda clock: PostgresStore(place_of(database(cluster, template)), clock=clock, migrate=False)

@@ -1,6 +1,6 @@
 """A state machine for Hypothesis: a store and the reference are given the same random life, and must agree after every step.
 
-Subclass `StoreMachine` and set `make_store`; needs the package hypothesis.
+Subclass `StoreMachine` and set `make_store` (and `colour`, "sync" or "async"); needs the package hypothesis.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from dray.model.retry import Backoff
 from dray.store.protocol import Store
 from dray.store.values import NodeEntry, Want
 from dray.testing.reference import Reference
+from dray.testing.suite.scene import Driver
 
 MOST_JOBS = 24
 RULES = Rules(backoff=Backoff.fixed(3.0))
@@ -48,6 +49,7 @@ class StoreMachine(RuleBasedStateMachine):
     """The random life. `make_store` makes an empty store on the clock that it is given."""
 
     make_store: ClassVar[Callable[[ManualClock], Store]]
+    colour: ClassVar[str] = "sync"
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +57,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = type(self).make_store(self.clock)
         self.model = Reference()
         self.plans = self.store.plans
-        self.do = self.store.run
+        self.driver = Driver(self.store, type(self).colour)
+        self.do = self.driver.do
         self.renewing: set[int] = set()
         self.entered: list[int] = []
         self.runs: list[Claimed] = []  # every claim that was ever made
@@ -63,6 +66,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.added: list[NewJob] = []
 
     def teardown(self) -> None:
+        self.driver.close()
         self.store.close()
 
     def now(self) -> int:
