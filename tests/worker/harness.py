@@ -13,13 +13,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
 
 import dray
 from dray import Dray, JobHandle
+from dray.store.open import open_store
 from dray.store.values import NodeInfo
 
+if TYPE_CHECKING:
+    from servers.postgres import Cluster
+
 T = TypeVar("T")
+STORES = ["sqlite", "postgres"]
 
 HEAD = '''
 import asyncio, os, sys, time
@@ -42,13 +49,35 @@ def eventually(look: Callable[[], T], *, within: float = 20.0, what: str = "") -
         time.sleep(0.01)
 
 
+@contextlib.contextmanager
+def new_url(kind: str, folder: Path, cluster: Callable[[], Cluster]) -> Iterator[str]:
+    """The URL of an empty store of a kind."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/jobs.db"
+        return
+    server = cluster()
+    server.template("dray", lambda url: open_store(url).close())
+    with server.fresh("dray") as url:
+        yield url
+
+
+def straight_at(url: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+    """Straight at the database; the statement is one that all of them understand."""
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30, isolation_level=None)) as connection:
+            return connection.execute(sql, params).fetchall()
+    with psycopg.connect(url, autocommit=True, options="-c search_path=dray") as server:
+        cursor = server.execute(sql.replace("?", "%s"), params)  # type: ignore[arg-type]
+        return cursor.fetchall() if cursor.description else []
+
+
 class Place:
     """A folder with a store, code for workers, and what its tasks did."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
         self.file = folder / "jobs.db"
-        self.url = f"sqlite:///{self.file}"
+        self.url = url or f"sqlite:///{self.file}"
         self.app = Dray(self.url)
         self.workers: list[Worker] = []
 
@@ -115,9 +144,8 @@ class Place:
         return [str(job.refresh().info.state) for job in jobs]
 
     def query(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
-        """Straight at the file."""
-        with contextlib.closing(sqlite3.connect(self.file, timeout=30, isolation_level=None)) as connection:
-            return connection.execute(sql, params).fetchall()
+        """Straight at the database."""
+        return straight_at(self.url, sql, *params)
 
     def close(self) -> None:
         """End what is left."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Any
 
 import embedded_tasks as tasks
 import pytest
-from harness import eventually
+from harness import STORES, eventually, new_url, straight_at
 
 from dray import JobCancelled, JobFailed, JobHandle, State
 from dray.worker.embedded import EmbeddedWorker
@@ -20,13 +19,15 @@ TASKS = {"async": tasks.on_loop, "thread": tasks.in_thread, "process": tasks.in_
 EACH = pytest.mark.parametrize("where", ["async", "thread", "process"])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedWorker]:
-    tasks.app.close()
-    tasks.app.configure(url=f"sqlite:///{tmp_path_factory.mktemp('embedded')}/jobs.db")
-    with tasks.app.worker(concurrency=4, process_slots=2) as running:
-        yield running
-    tasks.app.close()
+@pytest.fixture(scope="module", autouse=True, params=STORES)
+def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedWorker]:
+    folder = tmp_path_factory.mktemp("embedded")
+    with new_url(request.param, folder, lambda: request.getfixturevalue("postgres")) as url:
+        tasks.app.close()
+        tasks.app.configure(url=url)
+        with tasks.app.worker(concurrency=4, process_slots=2) as running:
+            yield running
+        tasks.app.close()
 
 
 def failed(job: JobHandle[Any]) -> JobFailed:
@@ -243,10 +244,7 @@ def test_what_cannot_be_decoded_is_counted_and_ends(where: str, column: str, gar
     queue = f"garbage-{where}"
     tasks.app.insight.pause(queue)
     job = TASKS[where].using(queue=queue, timeout=5).enqueue("identity")
-    connection = sqlite3.connect(worker.node.store.path, timeout=30)  # type: ignore[union-attr, attr-defined]
-    with connection:
-        connection.execute(f"update dray_job set {column} = ? where id = ?", (garbage, job.raw))
-    connection.close()
+    straight_at(worker.app.url, f"update dray_job set {column} = ? where id = ?", garbage, job.raw)
     tasks.app.insight.resume(queue)
     error = failed(job)
     assert error.error_type is not None

@@ -25,18 +25,18 @@ from dray.store.open import open_store
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Dray]:
-    """A fresh app with a file of its own."""
-    found = Dray(f"sqlite:///{tmp_path}/jobs.db")
+def app(store_url: str) -> Iterator[Dray]:
+    """A fresh app with a store of its own."""
+    found = Dray(store_url)
     yield found
     found.close()
 
 
 @pytest.fixture
-def full(tmp_path: Path) -> Iterator[Dray]:
-    """The app of `embedded_tasks` on a file of its own."""
+def full(store_url: str) -> Iterator[Dray]:
+    """The app of `embedded_tasks` on a store of its own."""
     tasks.app.close()
-    tasks.app.configure(url=f"sqlite:///{tmp_path}/full.db")
+    tasks.app.configure(url=store_url)
     tasks.events.clear()
     yield tasks.app
     tasks.app.close()
@@ -254,10 +254,10 @@ def test_in_memory(tmp_path: Path) -> None:
     app.close()
 
 
-def test_a_clock_that_is_set_back_ends_no_lease_and_starts_nothing_twice(tmp_path: Path) -> None:
+def test_a_clock_that_is_set_back_ends_no_lease_and_starts_nothing_twice(store_url: str) -> None:
     clock = ManualClock()
     app = Dray("sqlite:///unused.db")
-    app._store = open_store(f"sqlite:///{tmp_path}/jobs.db", clock=clock)
+    app._store = open_store(store_url, clock=clock)
     runs: list[int] = []
     go = threading.Event()
 
@@ -289,7 +289,7 @@ def test_a_clock_that_is_set_back_ends_no_lease_and_starts_nothing_twice(tmp_pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_run_worker(tmp_path: Path, number: int) -> None:
+def test_run_worker(tmp_path: Path, store_url: str, number: int) -> None:
     (tmp_path / "script.py").write_text(
         "from dray import Dray\n"
         "app = Dray()\n"
@@ -302,7 +302,7 @@ def test_run_worker(tmp_path: Path, number: int) -> None:
         "    app.run_worker(grace=1)\n"
         "    print('over', flush=True)\n"
     )
-    url = f"sqlite:///{tmp_path}/jobs.db"
+    url = store_url
     process = subprocess.Popen(
         [sys.executable, "script.py"], cwd=tmp_path, env=dict(os.environ, DRAY_URL=url), stdout=subprocess.PIPE, text=True,
         process_group=0,

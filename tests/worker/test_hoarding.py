@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import pytest
 from harness import eventually
@@ -14,8 +13,8 @@ SHORT = 300
 
 
 @pytest.mark.parametrize("kind", ["thread", "async"])
-def test_what_was_claimed_ahead_goes_back_when_long_jobs_come(tmp_path: Path, kind: str) -> None:
-    app = Dray(f"sqlite:///{tmp_path / 'jobs.db'}")
+def test_what_was_claimed_ahead_goes_back_when_long_jobs_come(store_url: str, kind: str) -> None:
+    app = Dray(store_url)
     gate = threading.Event()
     if kind == "async":
 

@@ -93,20 +93,20 @@ def test_a_full_worker_hears_that_it_has_lost_its_jobs(place: Place) -> None:
 
 
 @pytest.mark.torture
-def test_a_store_that_cannot_be_written_for_longer_than_a_lease_costs_nobody_a_claim(place: Place) -> None:
+def test_a_store_that_cannot_be_written_for_longer_than_a_lease_costs_nobody_a_claim(file_place: Place) -> None:
     """Nobody could renew, but nobody could rescue either: whoever is there afterwards goes on."""
-    place.code(CODE)
-    workers = [place.start("--concurrency", "1") for _ in range(2)]
-    jobs = [place.enqueue("work", n, 22) for n in range(2)]
-    place.wait_mark("start", 2)
-    with contextlib.closing(sqlite3.connect(place.file, timeout=30, isolation_level=None)) as other:
+    file_place.code(CODE)
+    workers = [file_place.start("--concurrency", "1") for _ in range(2)]
+    jobs = [file_place.enqueue("work", n, 22) for n in range(2)]
+    file_place.wait_mark("start", 2)
+    with contextlib.closing(sqlite3.connect(file_place.file, timeout=30, isolation_level=None)) as other:
         other.execute("begin immediate")
         began = time.monotonic()
         eventually(lambda: time.monotonic() - began > 18, within=20, what="longer than a lease")
         other.execute("rollback")
-    assert place.wait_final(jobs) == ["succeeded"] * 2
+    assert file_place.wait_final(jobs) == ["succeeded"] * 2
     assert [(job.refresh().info.claim, job.info.losses) for job in jobs] == [(1, 0)] * 2
-    assert len(place.marks("start")) == 2
+    assert len(file_place.marks("start")) == 2
     assert not any("entering anew" in worker.log for worker in workers)
 
 
