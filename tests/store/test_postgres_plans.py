@@ -12,8 +12,15 @@ import psycopg
 import pytest
 from on_postgres import VERSIONS, with_schema
 
+from dray.model.clock import ManualClock
+from dray.model.job import Executor
+from dray.model.lifecycle import Move, decide
+from dray.model.outcome import Returned
+from dray.store.open import open_store
 from dray.store.postgres.lines import SETTINGS
 from dray.store.postgres.plans import PostgresPlans
+from dray.store.values import Catch, NodeEntry, Want
+from dray.testing.suite.scene import new_jobs
 
 if TYPE_CHECKING:
     from servers.postgres import Cluster
@@ -49,8 +56,8 @@ AN_ID = "decode(lpad(to_hex(777776), 32, '0'), 'hex')"
 #: name: its parameters, and how many pages it may touch
 CASES: dict[str, tuple[dict[str, str], int]] = {
     "survey": ({"node": "1", "boot": "'server'", "now": str(NOW), "low": "0"}, 60),
-    "look": ({"now": str(NOW), "low": "0", "lanes": LANES, "lows": LOWS}, 200),
-    "claim": ({"lanes": LANES, "lows": LOWS, "now": str(NOW), "node": "1", "n": "100"}, 2500),
+    "look": ({"now": str(NOW), "low": "0", "lanes": LANES, "lows": LOWS, "afters": LOWS}, 200),
+    "claim": ({"lanes": LANES, "lows": LOWS, "afters": LOWS, "now": str(NOW), "node": "1", "n": "100"}, 2500),
     "promote": ({"low": "0", "now": str(NOW + 3_600_000_200), "n": "100"}, 6000),
     "due_first": ({"low": "0"}, 12),
     "succeed": ({"seqs": SEQS, "claims": CLAIMS, "keeps": CLAIMS, "now": str(NOW)}, 4000),
@@ -143,3 +150,40 @@ def run(server: psycopg.Connection[Any], sentence: str, values: dict[str, str], 
     found = row[0] if isinstance(row[0], list) else json.loads(row[0])
     top = found[0]["Plan"]
     return top["Shared Hit Blocks"] + top["Shared Read Blocks"], "\n".join(line for (line,) in text)
+
+
+def test_an_old_transaction_elsewhere_costs_the_claim_nothing(postgres: Cluster, database: Callable[..., str]) -> None:
+    """What was taken cannot be removed while it is open; who looked from the start of the lane would walk over all of it."""
+    url = database(postgres, with_schema(postgres))
+    clock = ManualClock()
+    store = open_store(url, clock=clock)
+    try:
+        with psycopg.connect(url) as old, psycopg.connect(url, autocommit=True, options=QUIET) as server:
+            old.execute("set transaction isolation level repeatable read")
+            old.execute("select count(*) from dray.dray_job")
+            node = store.run(store.plans.enter, NodeEntry("n", "h", 1))
+            want = Want({Executor.ASYNC: 500}, None, frozenset(["t"]))
+            moves: list[Move] = []
+            for _ in range(4):
+                store.run(store.plans.add, new_jobs(5000))
+                while jobs := (store.run(store.plans.exchange, moves, want, node)[1] or Catch([], None, 0)).jobs:
+                    moves = [decide(job, Returned(None), job.started) for job in jobs]
+                moves = []
+                clock.advance(5)
+                store.run(store.plans.exchange, moves, want, node)
+            store.run(store.plans.add, new_jobs(100))
+            plans: Any = store.plans
+            (lane,) = plans.ways
+            values = {"lanes": f"array[{lane}]", "now": str(NOW), "node": "1", "n": "100"}
+            ((due, seq),), _ = plans.marks.ask([lane])
+            near, _ = run(server, SAY.claim, values | mark(due, seq), "custom")
+            far, _ = run(server, SAY.claim, values | mark(0, 0), "custom")
+            assert far > 5_000, "the dead rows are still there, and are walked over from the start"
+            assert near < 1_000, f"from the mark {near} pages are touched, from the start {far}"
+    finally:
+        store.close()
+
+
+def mark(due: int, seq: int) -> dict[str, str]:
+    """The parameters that say from where to look."""
+    return {"lows": f"array[{due}]::bigint[]", "afters": f"array[{seq}]::bigint[]"}

@@ -60,13 +60,13 @@ class ClaimPlans(SettlePlans):
         return Catch(got, 0.0 if more else _until(later, now), now)
 
     def _survey(self, sentence: str, params: Mapping[str, object]) -> Plan[Survey]:
-        (low,), sweeps = self.marks.ask([LATER])
+        ((low, _),), sweeps = self.marks.ask([LATER])
         began = time.monotonic()
         rows: list[Row] = yield Query(sentence, {**params, "now": self.now(), "low": low})
         now, until, later = rows[0][:3]
         if sweeps:
             self.marks.swept(sweeps, time.monotonic() - began)
-        self.marks.taken(LATER, later if later is not None and later <= now else now)
+        self.marks.emptied(LATER, later if later is not None and later <= now else now)
         lanes = [Lane(*row[3:11]) for row in rows if row[3] is not None]
         for lane in lanes:
             if lane.id not in self.ways:
@@ -112,13 +112,15 @@ class ClaimPlans(SettlePlans):
         ids = list(place)
         while ids and len(kept) < n:
             asked = n - len(kept)
-            lows, sweeps = self.marks.ask(ids)
+            marks, sweeps = self.marks.ask(ids)
+            params = {"lanes": ids, "lows": [due for due, _ in marks], "afters": [seq for _, seq in marks]}
             began = time.monotonic()
-            rows: list[Row] = yield Query(self.say.claim, {"lanes": ids, "lows": lows, "now": now, "node": node, "n": asked})
-            if sweeps and len(rows) < asked:
-                self.marks.swept(sweeps, time.monotonic() - began)
+            rows: list[Row] = yield Query(self.say.claim, {**params, "now": now, "node": node, "n": asked})
             rows.sort(key=lambda row: (place[row[4]], row[9], row[0]))
-            self._mark(ids, rows, asked, now)
+            reached = place[rows[-1][4]] + 1 if len(rows) == asked else len(ids)
+            if sweeps:
+                self.marks.swept([lane for lane in sweeps if place[lane] < reached], time.monotonic() - began)
+            self._mark(ids[:reached], rows, asked, now)
             good = yield from self._sort_out(rows, lanes, place, want, now, tally)
             for job in good:
                 self.marks.served[job.queue] = want.order
@@ -131,12 +133,11 @@ class ClaimPlans(SettlePlans):
         return kept, False
 
     def _mark(self, ids: Sequence[int], rows: Sequence[Row], asked: int, now: int) -> None:
-        last = rows[-1][4] if len(rows) == asked and rows else None
         for lane in ids:
-            if lane == last:
-                self.marks.taken(lane, rows[-1][9])
-                return
-            self.marks.taken(lane, now)
+            self.marks.emptied(lane, now)
+        if len(rows) == asked:
+            last = rows[-1]
+            self.marks.taken(last[4], last[9], last[0], now)
 
     def _sort_out(
         self, rows: Sequence[Row], lanes: Sequence[Lane], place: Mapping[int, int], want: Want, now: int, tally: Tally
@@ -198,9 +199,10 @@ class ClaimPlans(SettlePlans):
     def waiting(self, want: Want) -> Plan[tuple[bool, float | None]]:
         """Whether there is something that `want` would get, without taking a lock; and the seconds until something is due."""
         ids = list(self.ways)
-        lows, sweeps = self.marks.ask(ids)
+        marks, sweeps = self.marks.ask(ids)
         began = time.monotonic()
-        now, _, later, lanes, rows = yield from self._survey(self.say.look, {"lanes": ids, "lows": lows})
+        params = {"lanes": ids, "lows": [due for due, _ in marks], "afters": [seq for _, seq in marks]}
+        now, _, later, lanes, rows = yield from self._survey(self.say.look, params)
         busy = {row[3] for row in rows if row[-1]}
         if sweeps and not busy:
             self.marks.swept(sweeps, time.monotonic() - began)

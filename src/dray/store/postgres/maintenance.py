@@ -25,7 +25,7 @@ class MaintenancePlans(LeasePlans, maintenance.MaintenancePlans):
     @reads
     def chores(self) -> Plan[Chores]:
         """What there is to do; one look, without a lock."""
-        (low,), _ = self.marks.ask([PRUNED])
+        ((low, _),), _ = self.marks.ask([PRUNED])
         params = {"now": self.now(), "boot": self.boot, "steady": self.steady_given(), "low": low}
         rows: list[Row] = yield Query(self.say.chores, params, alone=True)
         dead, expired, prunable, blocked, until, untidy = rows[0]
@@ -49,13 +49,13 @@ class MaintenancePlans(LeasePlans, maintenance.MaintenancePlans):
     def prune(self, limit: int = 500) -> Plan[int]:
         """Delete finished jobs whose time to be kept is over, with their history and logs; how many."""
         now: int = yield Now()
-        (low,), sweeps = self.marks.ask([PRUNED])
+        ((low, _),), sweeps = self.marks.ask([PRUNED])
         gone: list[Row] = yield Query(self.say.prune, {"low": low, "now": now, "n": limit})
         if len(gone) < limit:
-            self.marks.taken(PRUNED, now)
+            self.marks.emptied(PRUNED, now)
             self.marks.swept(sweeps, 0.2)  # nothing finished comes in behind it, but by a commit that took long
         else:
-            self.marks.taken(PRUNED, max(row[3] for row in gone))
+            self.marks.emptied(PRUNED, max(row[3] for row in gone))
         if not gone:
             return 0
         tally = Tally()

@@ -16,8 +16,10 @@ from msgspec import Struct
 
 from dray.model.clock import SECOND
 
-SLACK = 2 * SECOND  # how long an enqueuing transaction may take to be seen at once, in the clock of the store
-LATE = 1 * SECOND  # jobs that come back later than this after they were due are made known
+Mark = tuple[int, int]  # (due, seq): what a lane has is at it or after it
+START: Mark = (0, 0)
+SLACK = SECOND // 2  # for so long an enqueuing transaction may go on and its jobs are still seen at once, not by the next sweep
+LATE = SECOND // 5  # jobs that come back later than this after they were due are made known
 SWEEP_EVERY = 1.0  # seconds between sweeps of a lane, at least
 SWEEP_SHARE = 50.0  # a sweep is done again only after so many times the time that it took
 SWEEP_AT_MOST = 60.0
@@ -40,7 +42,7 @@ class Marks:
     """What one process remembers. Used by several threads: each mark is written in one step, and too low a one does no harm."""
 
     def __init__(self) -> None:
-        self._low: dict[int, int] = {}
+        self._low: dict[int, Mark] = {}
         self._turns: dict[int, int] = {}
         self._sweep_at: dict[int, float] = {}
         self._now = 0
@@ -62,12 +64,12 @@ class Marks:
         self._low.clear()
         self.claimed.clear()
 
-    def ask(self, lanes: Sequence[int]) -> tuple[list[int], list[int]]:
+    def ask(self, lanes: Sequence[int]) -> tuple[list[Mark], list[int]]:
         """From where to look at each lane, and which of them are swept."""
         now = time.monotonic()
         sweeps = [lane for lane in lanes if now >= self._sweep_at.get(lane, 0.0)]
         swept = set(sweeps)
-        return [0 if lane in swept else self._low.get(lane, 0) for lane in lanes], sweeps
+        return [START if lane in swept else self._low.get(lane, START) for lane in lanes], sweeps
 
     def swept(self, lanes: Sequence[int], took: float) -> None:
         """`lanes` have been swept, all together in `took` seconds."""
@@ -75,18 +77,23 @@ class Marks:
         for lane in lanes:
             self._sweep_at[lane] = again
 
-    def taken(self, lane: int, due: int) -> None:
-        """Everything up to `due` has been taken from `lane`."""
-        self._low[lane] = due - SLACK
+    def taken(self, lane: int, due: int, seq: int, now: int) -> None:
+        """Everything up to this job has been taken from `lane`. (In a backlog that is exact: what was due seconds ago has long been
+        committed.)"""
+        self._low[lane] = min((due, seq), (now - SLACK, 0))
+
+    def emptied(self, lane: int, now: int) -> None:
+        """Everything up to now has been taken from `lane`."""
+        self._low[lane] = (now - SLACK, 0)
 
     def low(self, lane: int) -> int:
-        """From where on `lane` has jobs, as far as is known."""
-        return self._low.get(lane, 0)
+        """From which time on `lane` has jobs, as far as is known."""
+        return self._low.get(lane, START)[0]
 
     def came_back(self, lane: int, due: int) -> None:
         """A job that was due at `due` stands in `lane` again."""
-        if due < self._low.get(lane, 0):
-            self._low[lane] = due
+        if due <= self._low.get(lane, START)[0]:
+            self._low[lane] = (due, 0)
 
 
 LATER = 0  # the mark of the scheduled jobs; lanes are numbered from 1

@@ -4,10 +4,10 @@ update dray.dray_job
 set state = 2, node = %(node)s, claim = claim + 1, attempt = attempt + 1, started = %(now)s
 where ctid = any (array (
     select job.ctid
-    from unnest(%(lanes)s::int[], %(lows)s::bigint[]) with ordinality as l (lane, low, place)
+    from unnest(%(lanes)s::int[], %(lows)s::bigint[], %(afters)s::bigint[]) with ordinality as l (lane, low, after, place)
     cross join lateral (
         select j.ctid from dray.dray_job j
-        where j.lane = l.lane and j.due >= l.low and j.state in (1, 8)
+        where j.lane = l.lane and (j.due, j.seq) >= (l.low, l.after) and j.state in (1, 8)
         order by j.due, j.seq
         limit %(n)s
         for update skip locked
