@@ -167,7 +167,7 @@ class Reference:
         job.attempt -= not move.counts
         job.losses += move.lost
         job.node = None
-        if not move.state.final:
+        if not move.state.final and not job.cancel:
             job.due = now + int(move.delay * SECOND)
         if move.state.final:
             job.end(move.state, now + int(move.keep * SECOND))

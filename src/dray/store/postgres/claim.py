@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -12,7 +13,7 @@ from dray.model.job import Claimed
 from dray.model.lifecycle import decide_for
 from dray.model.outcome import Cancelled
 from dray.store.plan import Plan, Query, Ring, Row, reads
-from dray.store.postgres.marks import LATER, Lane
+from dray.store.postgres.marks import LATER, START, Lane, Mark
 from dray.store.postgres.settle import SettlePlans
 from dray.store.sql.renewal import LEASE
 from dray.store.sql.rows import CANCELLED, EXPIRED, PARKED, READY, RUNNING, SCHEDULED, Tally
@@ -59,11 +60,13 @@ class ClaimPlans(SettlePlans):
             self.marks.claimed[node] = now
         return Catch(got, 0.0 if more else _until(later, now), now)
 
-    def _survey(self, sentence: str, params: Mapping[str, object]) -> Plan[Survey]:
+    def _survey(self, sentence: str, params: Mapping[str, Any]) -> Plan[Survey]:
         ((low, _),), sweeps = self.marks.ask([LATER])
         began = time.monotonic()
         rows: list[Row] = yield Query(sentence, {**params, "now": self.now(), "low": low})
         now, until, later = rows[0][:3]
+        if self.marks.see(now, ()):
+            return (yield from self._survey(sentence, {**params, **_from([START] * len(params.get("lanes", ())))}))
         if sweeps:
             self.marks.swept(sweeps, time.monotonic() - began)
         self.marks.emptied(LATER, later if later is not None and later <= now else now)
@@ -93,6 +96,7 @@ class ClaimPlans(SettlePlans):
 
     def _promote(self, now: int, tally: Tally) -> Plan[int | None]:
         """Make ready what has become due; the time of the next one."""
+        self.marks.see(now, ())
         low = self.marks.low(LATER)
         moved: list[Row] = yield Query(self.say.promote, {"low": low, "now": now, "n": PROMOTE_AT_ONCE})
         for lane, _ in moved:
@@ -113,7 +117,7 @@ class ClaimPlans(SettlePlans):
         while ids and len(kept) < n:
             asked = n - len(kept)
             marks, sweeps = self.marks.ask(ids)
-            params = {"lanes": ids, "lows": [due for due, _ in marks], "afters": [seq for _, seq in marks]}
+            params = {"lanes": ids, **_from(marks)}
             began = time.monotonic()
             rows: list[Row] = yield Query(self.say.claim, {**params, "now": now, "node": node, "n": asked})
             rows.sort(key=lambda row: (place[row[4]], row[9], row[0]))
@@ -201,7 +205,7 @@ class ClaimPlans(SettlePlans):
         ids = list(self.ways)
         marks, sweeps = self.marks.ask(ids)
         began = time.monotonic()
-        params = {"lanes": ids, "lows": [due for due, _ in marks], "afters": [seq for _, seq in marks]}
+        params = {"lanes": ids, **_from(marks)}
         now, _, later, lanes, rows = yield from self._survey(self.say.look, params)
         busy = {row[3] for row in rows if row[-1]}
         if sweeps and not busy:
@@ -215,6 +219,11 @@ class ClaimPlans(SettlePlans):
 def _open(lane: Lane, want: Want) -> bool:
     """Whether `want` may get something from a lane: the plain ones, and where jobs of its tasks are parked."""
     return not lane.hold or (lane.hold.startswith("task:") and lane.hold[5:] in want.tasks)
+
+
+def _from(marks: Sequence[Mark]) -> dict[str, list[int]]:
+    """The parameters that say from where to look."""
+    return {"lows": [due for due, _ in marks], "afters": [seq for _, seq in marks]}
 
 
 def _until(later: int | None, now: int) -> float | None:

@@ -49,6 +49,7 @@ class MaintenancePlans(LeasePlans, maintenance.MaintenancePlans):
     def prune(self, limit: int = 500) -> Plan[int]:
         """Delete finished jobs whose time to be kept is over, with their history and logs; how many."""
         now: int = yield Now()
+        self.marks.see(now, ())
         ((low, _),), sweeps = self.marks.ask([PRUNED])
         gone: list[Row] = yield Query(self.say.prune, {"low": low, "now": now, "n": limit})
         if len(gone) < limit:

@@ -49,15 +49,18 @@ class Marks:
         self.claimed: dict[int, int] = {}  # node: when it was last written that it looks for jobs
         self.served: dict[str, int] = {}  # queue: the turn in which it last gave a job
 
-    def see(self, now: int, lanes: Sequence[Lane]) -> None:
-        """The store's time, and the lanes as they are."""
-        if now < self._now - LATE:  # the clock was set back (or another server took over): what comes now is due earlier
+    def see(self, now: int, lanes: Sequence[Lane]) -> bool:
+        """The store's time, and the lanes as they are. True: the marks say nothing any more, because the clock was set back (or
+        another server took over), and what comes now is due earlier."""
+        stepped = now < self._now - LATE
+        if stepped:
             self._low.clear()
         self._now = now
         for lane in lanes:
             if self._turns.get(lane.id) != lane.turns:
                 self._turns[lane.id] = lane.turns
                 self.came_back(lane.id, lane.low)
+        return stepped
 
     def forget(self) -> None:
         """What was taken may not have been, after all."""
