@@ -31,7 +31,7 @@ check: $(READY)  ## lint, types, import contracts
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## every figure beside the bare engine's, as a table and as JSON
+bench: $(READY)  ## every figure beside the bare engine's and a rival's (ARGS="--quick --store postgres drain")
 	$(BIN)/python -m bench $(ARGS)
 
 torture: $(READY)  ## the slow, destructive tests

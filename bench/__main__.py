@@ -1,48 +1,104 @@
-"""`python -m bench [--quick] [--json FILE] [NAME …]`"""
+"""`python -m bench [--store STORE] [--quick] [--pg VERSION] [--json FILE] [NAME …]`"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from bench import crowd, drain, enqueue, idle, latency, stages
+from bench import behind, crowd, drain, enqueue, horizon, idle, latency, network, producers, stages, wal
 from bench.report import Report
+from bench.run import Run
 
-ALL = {
-    "single": enqueue.single,
-    "producers": enqueue.producers,
-    "bulk": enqueue.bulk,
-    "drain": drain.drains,
-    "ten_ms": drain.ten_ms,
-    "behind": drain.behind,
-    "pickup": latency.pickup,
-    "kill": latency.after_kill,
-    "crowd": crowd.crowd,
-    "idle": idle.idle,
-    "imports": idle.imports,
-    "stages": stages.stages,
+BOTH = ("sqlite", "postgres")
+ALL: dict[str, tuple[Callable[[Run], None], tuple[str, ...]]] = {
+    "single": (enqueue.single, BOTH),
+    "producers": (producers.producers, BOTH),
+    "bulk": (enqueue.bulk, BOTH),
+    "drain": (drain.drains, BOTH),
+    "ten_ms": (drain.ten_ms, BOTH),
+    "behind": (behind.behind, BOTH),
+    "old_transaction": (horizon.old_transaction, ("postgres",)),
+    "pickup": (latency.pickup, BOTH),
+    "kill": (latency.after_kill, BOTH),
+    "crowd": (crowd.crowd, BOTH),
+    "idle": (idle.idle, BOTH),
+    "wal": (wal.wal, ("postgres",)),
+    "network": (network.latency, ("postgres",)),
+    "imports": (idle.imports, ("sqlite",)),
+    "stages": (stages.stages, BOTH),
 }
 
 
+def grounds(stores: tuple[str, ...], version: int | None) -> Iterator[Any]:
+    """The stores to measure, one after the other. A server runs only while it is measured."""
+    for store in stores:
+        if store == "sqlite":
+            from bench.grounds.sqlite import SqliteGround
+
+            yield store, SqliteGround()
+        else:
+            from bench.grounds.postgres import PostgresGround, unavailable
+
+            why = unavailable(version)
+            if why:
+                print(f"NOTE: no figures of PostgreSQL: {why}")
+            else:
+                yield store, PostgresGround(version)
+
+
 def main() -> int:
-    """Measure; exit 1 if a bar was missed."""
+    """Measure; exit 1 if a bar was missed, 2 if a benchmark failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Every figure beside the bare engine's of the same run.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(ALL)} (default: all)")
+    parser.add_argument("--store", choices=BOTH, action="append", help="only this one (default: all that can be had)")
+    parser.add_argument("--pg", type=int, metavar="VERSION", help="major version of PostgreSQL (default: 18, else the newest)")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything, to see that it works")
     parser.add_argument("--json", type=Path, default=Path("bench/results/latest.json"), help="where to write the figures")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in ALL]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(ALL)}")
-    report = Report()
-    print("SQLite, synchronous=FULL; `bare` is the engine without Dray, measured in this run.\n")
-    for name in options.names or ALL:
-        ALL[name](report, options.quick)
+    report, failed = Report(), []
+    for store, ground in grounds(tuple(options.store or BOTH), options.pg):
+        with ground:
+            report.machine.update(ground.describe())
+            print(f"\n{ground.name}: {told(ground.describe())}; `bare` is the engine without Dray, measured in this run.\n")
+            for name in options.names or ALL:
+                measure, stores = ALL[name]
+                if store in stores and not attempt(name, measure, Run(report, ground, options.quick)):
+                    failed.append(f"{name} ({ground.name})")
     report.write(options.json)
     missed = [figure for figure in report.figures if figure.ok is False]
-    print(f"\n{len(report.figures)} figures, {len(missed)} below their bar; written to {options.json}")
+    print(f"\n{report.table()}\n\n{len(report.figures)} figures, {len(missed)} below their bar; written to {options.json}")
+    if failed:
+        print(f"FAILED: {', '.join(failed)}")
+        return 2
     return 1 if missed else 0
+
+
+def attempt(name: str, measure: Callable[[Run], None], run: Run) -> bool:
+    """One benchmark; one that fails must not cost the figures of the others."""
+    began = time.monotonic()
+    try:
+        measure(run)
+    except Exception:
+        traceback.print_exc()
+        return False
+    print(f"     [{name}: {time.monotonic() - began:.0f} s]", flush=True)
+    return True
+
+
+def told(facts: dict[str, Any]) -> str:
+    """Version and settings, in a line."""
+    words = []
+    for name, value in facts.items():
+        words.append(", ".join(f"{key}={one}" for key, one in value.items()) if isinstance(value, dict) else f"{name} {value}")
+    return ", ".join(words)
 
 
 if __name__ == "__main__":

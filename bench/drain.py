@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
-from pathlib import Path
+from typing import Any
 
-from bench.enqueue import bare
-from bench.places import children, cpu_seconds, fill, fresh_app, place, until, worker
-from bench.report import Figure, Report
+from bench import rival
+from bench.places import until, worker
+from bench.processes import cpu_seconds
+from bench.run import Run
 from dray import Dray
-
-BATCH = 500
-
-
-def floor(app: Dray, n: int) -> float:
-    """Jobs per second of a bare loop of the store's own claim and settle statements, in batches of 500, one transaction each."""
-    from dray.store.sqlite.store import sentences
-
-    say = sentences()
-    assert app.store.where
-    connection = bare(Path(app.store.where))
-    done, batch, began = 0, [], time.perf_counter()
-    while done < n:
-        now = time.time_ns() // 1000
-        connection.execute("begin immediate")
-        if batch:
-            connection.executemany(say.succeed, [(now, now + 86_400_000_000, None, seq, claim) for seq, claim in batch])
-            done += len(batch)
-        rows = connection.execute(
-            say.claim, {"node": 0, "now": now, "queue": "default", "executor": 0, "n": BATCH}
-        ).fetchall()
-        batch = [(row[0], row[6]) for row in rows]
-        connection.execute("commit")
-    took = time.perf_counter() - began
-    connection.close()
-    return n / took
 
 
 def succeeded(app: Dray) -> int:
@@ -43,103 +19,124 @@ def succeeded(app: Dray) -> int:
     return sum(counts.get("succeeded", 0) for counts in app.insight.counts().values())
 
 
-def measure(app: Dray, task: str, n: int, *, concurrency: int = 100, processes: int = 1) -> tuple[float, float]:
-    """(jobs per second, CPU µs per job of the worker processes and their children) over the middle of the drain."""
+def measure(
+    run: Run, app: Dray, task: str, n: int, *, concurrency: int = 100, processes: int = 1, url: str | None = None, fill: Any = None
+) -> tuple[float, float]:
+    """(jobs per second, CPU µs per job of supervisor, worker processes and their children) over `n` jobs, by workers that have
+    just been started. `fill`: called when the jobs are enqueued and before they may run."""
     from bench import tasks
 
-    before = succeeded(app)
     job = getattr(tasks, task)
-    with worker(app, concurrency=concurrency, processes=processes) as process:
-        # Warm up: pools started, caches filled.
-        warm = max(200, n // 50)
-        app.enqueue_many(job.call(i) for i in range(warm))
-        until(lambda: succeeded(app) >= before + warm, 120)
-        app.insight.pause("default")
-        app.enqueue_many(job.call(i) for i in range(n))
-        pids = children(process.pid)
-        cpu, began = cpu_seconds(pids), time.perf_counter()
-        app.insight.resume("default")
-        until(lambda: succeeded(app) >= before + warm + n, 300)
-        took = time.perf_counter() - began
-        used = cpu_seconds(pids) - cpu
-    return n / took, used / n * 1e6
+    with worker(app, concurrency=concurrency, processes=processes, url=url) as process:
+        warm_up(run, app, job, max(200, n // 50))
+        return through(run, app, job, n, [process.pid], fill)
 
 
-def drains(report: Report, quick: bool) -> None:
-    """No-op jobs of each kind, with the bare loop beside."""
-    scale = 10 if quick else 1
-    cases = [
-        ("noop", "async, 1 worker", 100_000, 1, 30_000),
-        ("noop_thread", "threads, 1 worker", 60_000, 1, 15_000),
-        ("noop_process", "child processes, 1 worker", 40_000, 1, 8_000),
-        ("noop", "async, 2 workers", 100_000, 2, None),
-    ]
-    for task, name, n, processes, bar in cases:
-        n //= scale
-        with place() as folder, fresh_app(folder) as app:
-            from bench.tasks import noop
-
-            app.enqueue_many(noop.call(i) for i in range(n))
-            base = floor(app, n)
-            runs = [measure(app, task, n, processes=processes) for _ in range(1 if quick else 3)]
-            rate, cpu = statistics.median(r for r, _ in runs), statistics.median(c for _, c in runs)
-            report.add(
-                Figure(f"drain of no-op jobs, {name}", rate, "jobs/s", base, f"≥ {bar:,}" if bar else "",
-                       rate >= bar if bar else None)
-            )  # fmt: skip
-            limit = "≤ 25" if task == "noop" and processes == 1 else ""
-            report.add(Figure(f"  its CPU time per job, {name}", cpu, "µs", None, limit, cpu <= 25 if limit else None))
+def warm_up(run: Run, app: Dray, job: Any, n: int) -> None:
+    """Let some jobs pass: pools are started, caches filled."""
+    before = succeeded(app)
+    app.enqueue_many(job.call(i) for i in range(n))
+    until(lambda: succeeded(app) >= before + n, 120, every=run.ground.every)
 
 
-def ten_ms(report: Report, quick: bool) -> None:
-    """Jobs that take 10 ms, a hundred at a time: 10,000 a second would be ideal."""
-    n = 5_000 if quick else 50_000
-    with place() as folder, fresh_app(folder) as app:
-        rate, cpu = measure(app, "ten_ms", n)
-        note = f"bare = the ideal; {cpu:.0f} µs of CPU each"
-        report.add(Figure("jobs of 10 ms, concurrency 100", rate, "jobs/s", 10_000, "≥ 9,000", rate >= 9_000, note))
+def through(run: Run, app: Dray, job: Any, n: int, pids: list[int], fill: Any = None) -> tuple[float, float]:
+    """The same by workers that are waiting."""
+    before = succeeded(app)
+    app.insight.pause("default")
+    app.enqueue_many(job.call(i) for i in range(n))
+    if fill is not None:
+        fill()
+    cpu, began = cpu_seconds(pids), time.perf_counter()
+    app.insight.resume("default")
+    until(lambda: succeeded(app) >= before + n, 300, every=run.ground.every)
+    took = time.perf_counter() - began
+    return n / took, (cpu_seconds(pids) - cpu) / n * 1e6
 
 
-def behind(report: Report, quick: bool) -> None:
-    """The same drain with a million finished and a million future jobs in the file; and the claim alone."""
-    many = 50_000 if quick else 1_000_000
-    n = 10_000 if quick else 100_000
-    with place() as folder, fresh_app(folder) as app:
-        empty_claim = claim_times(app, 40 if quick else 200)
-        empty, _ = measure(app, "noop", n)
-        fill(folder / "bench.db", many, many)
-        full_claim = claim_times(app, 40 if quick else 200)
-        full, _ = measure(app, "noop", n)
-        report.add(
-            Figure(f"drain with {many:,} finished and {many:,} future jobs", full, "jobs/s", empty, "≥ 0.8 × empty",
-                   full >= 0.8 * empty, "bare = an empty store here")
-        )  # fmt: skip
-        report.add(
-            Figure("claim of 100 jobs with them, p99", full_claim * 1e3, "ms", empty_claim * 1e3, "≤ 2 × empty",
-                   full_claim <= 2 * empty_claim, "bare = an empty store here")
-        )  # fmt: skip
+CASES = (
+    # task, what it is, jobs, processes, jobs/s that are asked for
+    ("noop", "async, 1 worker", 100_000, 1, 30_000),
+    ("noop_thread", "threads, 1 worker", 60_000, 1, 15_000),
+    ("noop_process", "child processes, 1 worker", 40_000, 1, 8_000),
+    ("noop", "async, 2 workers", 100_000, 2, None),
+)
 
 
-def claim_times(app: Dray, rounds: int) -> float:
-    """The 99th percentile of claims of 100 jobs, in seconds."""
-    from bench.report import percentile
+def drains(run: Run) -> None:
+    """No-op jobs of each kind, in turns with the bare loop and the rival, each in a fresh store."""
     from bench.tasks import noop
-    from dray.model.job import Executor
-    from dray.model.lifecycle import decide_for
-    from dray.model.outcome import Returned
-    from dray.store.values import NodeEntry, Want
 
-    store = app.store
-    app.enqueue_many(noop.call(i) for i in range(100 * rounds))
-    node = store.run(store.plans.enter, NodeEntry("bench", "bench", 0))
-    want = Want({Executor.ASYNC: 100}, None, frozenset(app.tasks))
-    times = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        catch = store.run(store.plans.claim, want, node)
-        times.append(time.perf_counter() - began)
-        store.run(store.plans.settle, [decide_for(job, Returned()) for job in catch.jobs])
-    store.run(store.plans.leave, node)
-    return percentile(times, 0.99)
+    on_postgres = run.ground.name == "PostgreSQL"
+    rounds = 1 if run.quick else 3
+    setup = rival.best_setup(run.ground.empty, run.of(50_000)) if on_postgres and rival.python() else None
+    if setup is not None:
+        print(f"     PgQueuer 1.6: {rival.told(setup)}")
+    single = 0.0
+    for task, name, many, processes, least in CASES:
+        n = run.of(many)
+        own: list[tuple[float, float]] = []
+        floors, rivals = [], []
+        for _ in range(rounds):
+            with run.ground.fresh() as app:
+                own.append(measure(run, app, task, n, processes=processes))
+            with run.ground.fresh() as app:
+                app.enqueue_many(noop.call(i) for i in range(n))
+                floors.append(run.ground.floor_drain(app, n))
+            if setup is not None and task == "noop":
+                with run.ground.empty() as url:
+                    rivals.append(rival.drain(url, n, setup, processes))
+        rate, cpu = statistics.median(r for r, _ in own), statistics.median(c for _, c in own)
+        floor = statistics.median(floors)
+        other = statistics.median(one["rate"] for one in rivals) if rivals else None
+        bar, ok = bars(run, rate, floor, other, least)
+        if task == "noop" and processes == 1:
+            single = rate
+        note = "bare: one connection" if processes == 2 else ""
+        run.add(f"drain of no-op jobs, {name}", rate, "jobs/s", floor=floor, bar=bar, ok=ok, rival=other, note=note)
+        limit = "≤ 25" if task == "noop" and processes == 1 and not on_postgres else ""
+        run.add(
+            f"  its CPU time per job, {name}", cpu, "µs", bar=limit, ok=cpu <= 25 if limit else None,
+            rival=statistics.median(one["cpu"] for one in rivals) if rivals else None,
+        )  # fmt: skip
+        if processes == 2 and single:
+            enough = (os.cpu_count() or 1) >= 4
+            note = "" if enough else f"{os.cpu_count()} cores, which the server shares: no bar"
+            run.add("  2 workers over 1", rate / single, "×", bar="≥ 1.5 with 4 cores", ok=rate >= 1.5 * single if enough else None,
+                    note=note)  # fmt: skip
+    if on_postgres:
+        floor_of_two(run)
 
 
+def bars(run: Run, rate: float, floor: float, other: float | None, least: int | None) -> tuple[str, bool | None]:
+    """What a drain must reach."""
+    if least is None:
+        return "", None
+    if run.ground.name != "PostgreSQL":
+        return f"≥ {least:,}", rate >= least
+    if least != 30_000:  # only asked of coroutines
+        return "", None
+    ok = rate >= least and rate >= 0.4 * floor and (other is None or rate >= 2.5 * other)
+    return f"≥ {least:,}, ≥ 0.4 × bare" + (", ≥ 2.5 × PgQueuer" if other else ""), ok
+
+
+def floor_of_two(run: Run) -> None:
+    """What a second bare connection adds, in a thread of the same process."""
+    from bench.tasks import noop
+
+    n = run.of(100_000)
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(1 if run.quick else 3):
+        for loops, found in rates.items():
+            with run.ground.fresh() as app:
+                app.enqueue_many(noop.call(i) for i in range(n))
+                found.append(run.ground.drain_rate(app, loops))
+    run.add("bare drain, 2 connections in 2 threads", statistics.median(rates[2]), "jobs/s", floor=statistics.median(rates[1]),
+            note="no figure of ours; bare = 1 connection")  # fmt: skip
+
+
+def ten_ms(run: Run) -> None:
+    """Jobs that take 10 ms, a hundred at a time: 10,000 a second would be ideal."""
+    with run.ground.fresh() as app:
+        rate, cpu = measure(run, app, "ten_ms", run.of(50_000))
+        note = f"bare = the ideal; {cpu:.0f} µs of CPU each"
+        run.add("jobs of 10 ms, concurrency 100", rate, "jobs/s", floor=10_000, bar="≥ 9,000", ok=rate >= 9_000, note=note)

@@ -6,43 +6,69 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from bench.places import children, fresh_app, place, until, worker
-from bench.report import Figure, Report, percentile
+from bench.places import place, until, worker
+from bench.processes import children, connections, family
+from bench.report import percentile
+from bench.run import Run
+
+#: Seconds between jobs. Soon after one, a worker is still half awake: it lies down in steps.
+GAPS = {"pickup from idle": (0.1, 0.3), "pickup 10 to 40 ms after a job": (0.01, 0.04)}
+#: p50 and p99 in ms that are asked for, across processes and in one
+BARS = {"SQLite": ((5.0, 25.0), (2.0, None)), "PostgreSQL": ((3.0, 15.0), (None, None))}
+SPANS = ("across processes", "in one process")
 
 
-def pickup(report: Report, quick: bool) -> None:
-    """From the call of `enqueue` (its commit included) to the first line of the function, the worker being idle."""
-    n = 40 if quick else 300
-    with place() as folder, fresh_app(folder) as app:
-        from bench.tasks import started_at
-
-        def times() -> list[float]:
-            found = []
-            for i in range(n):
-                time.sleep(random.uniform(0.01, 0.04))
-                began = time.time()
-                found.append(started_at.enqueue(i).result(timeout=10) - began)
-            return found[5:]
-
-        with worker(app):
-            across = times()
+def pickup(run: Run) -> None:
+    """From the call of `enqueue` (its commit included) to the first line of the function, a worker having nothing to do;
+    and the connections of each process meanwhile."""
+    n = 40 if run.quick else 300
+    held: list[int] = []
+    found: dict[tuple[str, str], list[float]] = {}
+    with run.ground.fresh() as app:
+        with worker(app) as process:
+            for name in GAPS:
+                found[name, SPANS[0]] = pickups(n, name, lambda: held.extend(lines(run, process.pid)))
         with app.worker():
-            inside = times()
-    for name, values, p50, p99 in (("across processes", across, 5.0, 25.0), ("in one process", inside, 2.0, None)):
-        value = percentile(values, 0.5) * 1e3
-        report.add(Figure(f"pickup from idle, {name}, p50", value, "ms", None, f"≤ {p50:g}", value <= p50))
-        value = percentile(values, 0.99) * 1e3
-        ok = value <= p99 if p99 else None
-        report.add(Figure(f"pickup from idle, {name}, p99", value, "ms", None, f"≤ {p99:g}" if p99 else "", ok))
+            for name in GAPS:
+                found[name, SPANS[1]] = pickups(n, name, lambda: None)
+    for (name, span), values in found.items():
+        for share, bar in zip((0.5, 0.99), BARS[run.ground.name][SPANS.index(span)], strict=True):
+            value = percentile(values, share) * 1e3
+            run.add(f"{name}, {span}, p{share * 100:.0f}", value, "ms", bar=f"≤ {bar:g}" if bar else "",
+                    ok=value <= bar if bar else None)  # fmt: skip
+    if held:
+        run.add("connections of a process while jobs come and go, most", max(held), "", bar="≤ 3", ok=max(held) <= 3)
 
 
-def after_kill(report: Report, quick: bool) -> None:
+def pickups(n: int, name: str, look: Callable[[], object]) -> list[float]:
+    """Seconds of `n` of them."""
+    from bench.tasks import started_at
+
+    found = []
+    for i in range(n + 5):
+        time.sleep(random.uniform(*GAPS[name]))
+        began = time.time()
+        found.append(started_at.enqueue(i).result(timeout=10) - began)
+        if i % 10 == 0:
+            look()
+    return found[5:]
+
+
+def lines(run: Run, pid: int) -> list[int]:
+    """The connections to the server of this process and of a worker's."""
+    if run.ground.name != "PostgreSQL":
+        return []
+    return [connections(one, run.ground.cluster.port) for one in [os.getpid(), *family(pid)]]
+
+
+def after_kill(run: Run) -> None:
     """From the kill −9 of a worker process to the next start of the job that it ran."""
     values = []
-    for _ in range(1 if quick else 3):
-        with place() as folder, fresh_app(folder) as app:
+    for _ in range(1 if run.quick else 3):
+        with place() as folder, run.ground.fresh() as app:
             from bench.tasks import sleeper
 
             path = folder / "starts"
@@ -63,7 +89,7 @@ def after_kill(report: Report, quick: bool) -> None:
                 process.send_signal(signal.SIGINT)
             _ = handle
     value = percentile(values, 0.5)
-    report.add(Figure("kill −9 of a worker process to the job's next start", value, "s", None, "< 1", value < 1))
+    run.add("kill −9 of a worker process to the job's next start", value, "s", bar="< 1", ok=value < 1)
 
 
 def starts(path: Path) -> list[float]:

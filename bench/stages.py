@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from bench.places import fresh_app, place
-from bench.report import Figure, Report
+from bench.run import Run
 from dray.model.job import Claimed, Executor
 from dray.model.lifecycle import Move, decide
 from dray.model.outcome import Outcome, Returned
@@ -18,10 +17,10 @@ from dray.worker.resources import Resources
 BATCH = 500
 
 
-def stages(report: Report, quick: bool) -> None:
+def stages(run: Run) -> None:
     """Claim, decode, run, decide, settle."""
-    rounds = 4 if quick else 40
-    with place() as folder, fresh_app(folder) as app:
+    rounds = 4 if run.quick else 40
+    with run.ground.fresh() as app:
         from bench.tasks import noop
 
         store = app.store
@@ -31,7 +30,7 @@ def stages(report: Report, quick: bool) -> None:
         attempts = Attempts(app, Resources({}), Completer(lambda: None))
         spent = dict.fromkeys(("claim", "decode", "run (asyncio task, context, decode, call)", "decide", "settle"), 0.0)
 
-        async def run(jobs: list[Claimed]) -> list[Outcome]:
+        async def execute(jobs: list[Claimed]) -> list[Outcome]:
             loop = asyncio.get_running_loop()
             tasks = []
             for job in jobs:
@@ -51,7 +50,7 @@ def stages(report: Report, quick: bool) -> None:
                 noop.signature.decode(job.args)
             timed("decode", began)
             began = time.perf_counter()
-            outcomes = asyncio.run(run(jobs))
+            outcomes = asyncio.run(execute(jobs))
             timed("run (asyncio task, context, decode, call)", began)
             assert all(isinstance(outcome, Returned) for outcome in outcomes)
             began = time.perf_counter()
@@ -63,4 +62,4 @@ def stages(report: Report, quick: bool) -> None:
             store.run(store.plans.settle, moves)
             timed("settle", began)
         for name, seconds in spent.items():
-            report.add(Figure(f"stage: {name}", seconds / (BATCH * rounds) * 1e6, "µs/job"))
+            run.add(f"stage: {name}", seconds / (BATCH * rounds) * 1e6, "µs/job")

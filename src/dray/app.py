@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
@@ -15,14 +16,14 @@ import msgspec
 
 from dray.config import settings
 from dray.context import JobContext, current
-from dray.errors import ConfigurationError, PayloadTooLarge, StaleClaim, UnknownTask
+from dray.errors import ConfigurationError, NotEncodable, PayloadTooLarge, StaleClaim, UnknownTask
 from dray.handle import AnyResult, JobHandle
 from dray.insight import Insight, raw_id
 from dray.model import ids
 from dray.model.duration import size
 from dray.model.job import Claimed, JobInfo, NewJob
 from dray.model.outcome import Outcome
-from dray.options import check
+from dray.options import check, check_name
 from dray.schedules import Schedules, schedule_row
 from dray.store.open import absolute, open_store
 from dray.store.protocol import Bound, Store
@@ -38,6 +39,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Middleware = Callable[[JobContext], Generator[None, Outcome, None]]
 
+MOST_SIZE = 512 * 1024**2  # PostgreSQL keeps 1 GB in a value, SQLite 10^9 bytes; twice as much passes through memory
+NUL = b"\\u0000"
+NUL_CHARACTER = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # not a backslash that is itself escaped
+
 BULK_TRANSACTION = 10_000  # jobs in one transaction
 BULK_BUFFER = 100_000  # jobs that are checked before the first of them is written
 
@@ -48,12 +53,13 @@ class Dray:
     `url`: where jobs are kept; None takes DRAY_URL, the configuration file, or `sqlite:///dray.db` in the current folder. The
     store is opened when it is first needed. `size_limit`: of one job's encoded arguments, and of its result (default 256 KiB).
     `middleware`: generator functions, each given the job, run until their `yield` before the function and sent its Outcome
-    after it. `migrate`: bring the schema up to date by itself (default); otherwise `dray migrate` does.
+    after it. `migrate`: whether to bring the schema up to date when the store is opened; otherwise `dray migrate` does. None takes
+    the setting of that name: DRAY_MIGRATE, the configuration file, or `auto`, which does it.
     """
 
     def __init__(
         self, url: str | None = None, *, size_limit: int | str = "256KiB", middleware: Sequence[Middleware] = (),
-        migrate: bool = True,
+        migrate: bool | None = None,
     ) -> None:
         self._url = url
         self._migrate = migrate
@@ -62,6 +68,10 @@ class Dray:
         self._bound: ContextVar[Bound | None] = ContextVar("dray_bound", default=None)
         self._tasks: dict[str, Task[..., Any]] = {}
         self.size_limit = size(size_limit, "size_limit")
+        if self.size_limit > MOST_SIZE:
+            raise ConfigurationError(
+                f"size_limit is {size_limit!r}: use at most {MOST_SIZE // 1024**2} MiB, what every store can keep in one job."
+            )
         self.middleware = tuple(middleware)
         self.schedules = Schedules(self)
         self.start_hooks: list[Callable[[], Any]] = []
@@ -79,12 +89,17 @@ class Dray:
         return self._url if self._url is not None else str(settings()["url"].value)
 
     @property
+    def _migrates(self) -> bool:
+        """Whether the schema is brought up to date when the store is opened."""
+        return self._migrate if self._migrate is not None else settings()["migrate"].value == "auto"
+
+    @property
     def store(self) -> Store:
         """The open store. Raises StoreError, ConfigurationError."""
         if self._store is None:
             with self._opening:
                 if self._store is None:
-                    self._store = open_store(self.url, migrate=self._migrate)
+                    self._store = open_store(self.url, migrate=self._migrates)
         return self._store
 
     @property
@@ -144,7 +159,8 @@ class Dray:
         return maker if func is None else maker(func)
 
     def register(self, task: Task[..., Any]) -> None:
-        """Called by `task`. Raises ConfigurationError if another function has that name."""
+        """Called by `task`. Raises ConfigurationError if another function has that name, or if it is none."""
+        check_name(task.name, "the name of a task")
         old = self._tasks.get(task.name)
         if old is not None and (old.func.__module__, old.func.__qualname__) != (task.func.__module__, task.func.__qualname__):
             raise ConfigurationError(f"There are two tasks named {task.name!r}; give one of them another name=….")
@@ -230,11 +246,16 @@ class Dray:
     # -- enqueueing (tasks call these)
 
     def check_size(self, task: str, payload: bytes) -> None:
-        """Raises PayloadTooLarge."""
+        """Raises PayloadTooLarge, and NotEncodable for a character that not every store can keep and look for."""
         if len(payload) > self.size_limit:
             raise PayloadTooLarge(
                 f"The arguments of {task} take {len(payload):,} bytes, the limit is {self.size_limit:,}; keep large data in a file "
                 "or a table and pass its name or id, or raise Dray(size_limit=…)."
+            )
+        if NUL in payload and NUL_CHARACTER.search(payload):
+            raise NotEncodable(
+                f"The arguments of {task} contain the character NUL (U+0000), which the text and JSON of a database cannot hold; "
+                "take it out, or pass bytes."
             )
 
     def handle(self, job: NewJob, signature: Signature) -> JobHandle[Any]:

@@ -14,6 +14,7 @@ from dray.errors import ConfigurationError
 
 DEFAULTS: dict[str, Any] = {
     "url": "sqlite:///dray.db",
+    "migrate": "auto",  # auto: whoever opens the store first brings its schema up to date; never: `dray migrate` does
     "app": None,  # TARGET of the command line
     "queues": None,  # all
     "concurrency": 10,  # slots for async functions and for threads, in each worker process
@@ -24,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "log_format": "auto",  # auto: text on a terminal, json otherwise; text; json
     "loop": "auto",  # auto: uvloop where available; asyncio; uvloop
 }
+CHOICES = {"migrate": ("auto", "never"), "log_format": ("auto", "text", "json"), "loop": ("auto", "asyncio", "uvloop")}
 
 
 class Setting(Struct, frozen=True):
@@ -83,7 +85,7 @@ def _typed(setting: Setting) -> Setting:
         value = _number(setting, float, 0)
     elif setting.name == "queues" and isinstance(value, list):
         value = ",".join(value)
-    for name, known in (("log_format", ("auto", "text", "json")), ("loop", ("auto", "asyncio", "uvloop"))):
+    for name, known in CHOICES.items():
         if setting.name == name and value not in known:
             raise ConfigurationError(f"{name} is {value!r} (from {setting.origin}): use {', '.join(known)}.")
     return Setting(setting.name, value, setting.origin)

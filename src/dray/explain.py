@@ -174,7 +174,7 @@ def _ready(facts: Facts) -> Explanation:
     if job.expires is not None:
         left = f"expires at {when(job.expires, now)}" if job.expires > now else "has expired"
         also = (f"It {left}: if it has not started by then, it is cancelled.",)
-    found = _obstacle(facts) or _full(facts)
+    found = _obstacle(facts) or _held(facts) or _full(facts)
     if found is None:
         waited = max(0, now - job.due)
         others = (facts.queue.counts.get("ready", 0) if facts.queue else 1) - 1
@@ -195,6 +195,21 @@ def _ready(facts: Facts) -> Explanation:
                 do="Look at the worker's log, and let doctor look at the store.", command="dray doctor",
             )  # fmt: skip
     return Explanation(code=found.code, why=found.why, do=found.do, command=found.command, also=(*found.also, *also))
+
+
+def _held(facts: Facts) -> Explanation | None:
+    """A lock on the job's row, which claims pass by."""
+    holder = facts.holder
+    if holder is None:
+        return None
+    since = "" if holder.age is None else f", open for {span(0, holder.age)}"
+    return Explanation(
+        code="locked",
+        why=f"A transaction elsewhere has locked it: that of {holder.application} (pid {holder.pid}, {holder.state}{since}). "
+        "Workers pass it by meanwhile.",
+        do="End that transaction; the rows of Dray's tables are Dray's to lock.",
+        command=f"psql -c 'select pg_terminate_backend({holder.pid})'",
+    )  # fmt: skip
 
 
 def _live(facts: Facts) -> list[NodeInfo]:

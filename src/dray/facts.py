@@ -9,10 +9,11 @@ from msgspec import Struct
 
 from dray.insight import Insight
 from dray.model.clock import SECOND
+from dray.model.ids import from_text
 from dray.model.job import JobInfo, State
 from dray.store.plan import Now, Plan, reads
 from dray.store.protocol import Store
-from dray.store.values import Filter, NodeInfo, QueueInfo, RunRecord, ScheduleRow
+from dray.store.values import Filter, Holder, NodeInfo, QueueInfo, RunRecord, ScheduleRow
 
 DEAF = 30 * SECOND  # a worker with free slots looks for jobs at least every few seconds
 UNFINISHED = frozenset(State) - frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
@@ -30,6 +31,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     cancelling: str | None = None  # the reason, if the job runs and was asked to stop
     schedule: ScheduleRow | None = None
     earlier: list[JobInfo] = []  # unfinished runs of the same schedule
+    holder: Holder | None = None  # who else has locked the waiting job, where that can be
     app_tasks: frozenset[str] | None = None  # what the app's code knows, if it was asked
 
 
@@ -57,7 +59,7 @@ def gather(insight: Insight, id: str, app_tasks: Collection[str] | None = None) 
         job=job, now=store_now(store), history=insight.history(job.id),
         queue=next((queue for queue in insight.queues() if queue.name == job.queue), None),
         nodes=insight.workers(), running=running, cancelling=_cancelling(store, job), schedule=schedule, earlier=earlier,
-        app_tasks=None if app_tasks is None else frozenset(app_tasks),
+        holder=_holder(store, job), app_tasks=None if app_tasks is None else frozenset(app_tasks),
     )  # fmt: skip
 
 
@@ -66,6 +68,14 @@ def _cancelling(store: Store, job: JobInfo) -> str | None:
         return None
     asked = store.run(store.plans.orders, job.node)
     return next((order.reason for order in asked if (order.claim, order.reason) == (job.claim, job.reason)), None)
+
+
+def _holder(store: Store, job: JobInfo) -> Holder | None:
+    ask = getattr(store.plans, "holder", None)  # a file has no sessions
+    if ask is None or job.state not in (State.READY, State.SCHEDULED):
+        return None
+    found: Holder | None = store.run(ask, from_text(job.id))
+    return found
 
 
 # -- what a worker says of itself; one that says nothing is taken to do everything

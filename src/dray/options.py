@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,8 @@ from dray.model.retry import Backoff
 
 # Known, and refused until they are built: an option that is silently ignored would be worse than none.
 LATER = ("unique", "concurrency", "rate", "tenant")
+LONGEST_NAME = 200  # characters of the name of a task or a queue
+LONGEST_SHOWN = 100
 TASK_ONLY = ("retry_on", "give_up_on", "transactional", "crash_budget")
 USING_ONLY = ("at",)
 
@@ -92,10 +95,33 @@ def check(given: Mapping[str, Any], where: str, *, task: bool) -> Options:
     return Options(**out)
 
 
-def _queue(value: Any, what: str) -> dict[str, Any]:
-    if not isinstance(value, str) or not value or len(value) > 200 or any(c in value for c in ",:\x00\n") or value != value.strip():
+def check_name(value: str, what: str) -> None:
+    """Raises ConfigurationError unless `value` can be the name of a task."""
+    if not value or len(value) > LONGEST_NAME or not clean(value):
         raise ConfigurationError(
-            f"{what} is {value!r}: use a text of 1 to 200 characters without commas, colons, line breaks and outer spaces."
+            f"{what} is {shortened(value)}: use a text of 1 to {LONGEST_NAME} characters without control characters and lone "
+            "surrogates."
+        )
+
+
+def clean(text: str) -> bool:
+    """Whether every store can keep a text as it is, and a terminal can show it: no control characters, no lone surrogates."""
+    return text.isprintable() or not any(unicodedata.category(c) in ("Cc", "Cs") for c in text)
+
+
+def shortened(value: Any) -> str:
+    """A value for a message; the beginning, if it is long."""
+    text = repr(value)
+    length = len(value) if isinstance(value, str) else len(text)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}… ({length:,} characters)"
+
+
+def _queue(value: Any, what: str) -> dict[str, Any]:
+    fits = isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and value == value.strip()
+    if not fits or any(c in value for c in ",:") or not clean(value):
+        raise ConfigurationError(
+            f"{what} is {shortened(value)}: use a text of 1 to {LONGEST_NAME} characters without commas, colons, line breaks "
+            "and other control characters, and outer spaces."
         )
     return {"queue": value}
 
@@ -154,8 +180,11 @@ def _expires(value: Any, what: str) -> dict[str, Any]:
 
 def _tags(value: Any, what: str) -> dict[str, Any]:
     tags = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else ()
-    if not all(isinstance(tag, str) and 0 < len(tag) <= 100 for tag in tags) or (not tags and value not in ((), [], set())):
-        raise ConfigurationError(f"{what} is {value!r}: use texts of 1 to 100 characters, such as ('vip', 'eu').")
+    good = all(isinstance(tag, str) and 0 < len(tag) <= 100 and clean(tag) for tag in tags)
+    if not good or (not tags and value not in ((), [], set())):
+        raise ConfigurationError(
+            f"{what} is {shortened(value)}: use texts of 1 to 100 characters without control characters, such as ('vip', 'eu')."
+        )
     return {"tags": tags}
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sqlite3
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, get_args
+from types import UnionType
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -37,6 +37,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 NO_OPTIONS = Options()
+#: What a transactional task may ask for: classes by the package that they are in. By name, so that no driver need be imported.
+CONNECTIONS = {
+    "sqlite3": ("Connection",),
+    "psycopg": ("Connection", "AsyncConnection"),
+    "asyncpg": ("Connection",),
+    "sqlalchemy": ("Connection", "Session", "AsyncConnection", "AsyncSession"),
+}
 
 
 class Enqueuer(Protocol):
@@ -298,15 +305,17 @@ def main_module_name() -> str:
 
 
 def connection_kind(annotation: Any) -> str | None:
-    """"sqlite3", "sqlalchemy.Connection" or "sqlalchemy.Session" if an annotation (perhaps `… | None`) is such a type."""
-    for kind in (annotation, *get_args(annotation)):
-        if not isinstance(kind, type):
+    """Which connection an annotation (perhaps `… | None`, perhaps with the type of its rows) asks for, such as
+    "psycopg.Connection" or "sqlalchemy.Session"; None if it is no such type."""
+    union = get_origin(annotation) in (Union, UnionType)
+    for kind in get_args(annotation) if union else (annotation,):
+        plain = get_origin(kind) or kind
+        if not isinstance(plain, type):
             continue
-        if issubclass(kind, sqlite3.Connection):
-            return "sqlite3"
-        for base in kind.__mro__:
-            if base.__module__.startswith("sqlalchemy.") and base.__name__ in ("Connection", "Session"):
-                return f"sqlalchemy.{base.__name__}"
+        for base in plain.__mro__:
+            package = base.__module__.partition(".")[0]
+            if base.__name__ in CONNECTIONS.get(package, ()):
+                return f"{package}.{base.__name__}"
     return None
 
 

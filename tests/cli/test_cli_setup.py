@@ -26,7 +26,7 @@ def test_another_database_is_left_alone(run, here: Path, command: tuple[str, ...
         connection.execute("create table theirs (a)")
     connection.close()
     before = (here / "dray.db").read_bytes()
-    assert "has no Dray schema; `dray migrate` brings it up to date." in run(*command, code=4).stderr
+    assert "has no Dray schema; run `dray migrate` on it." in run(*command, code=4).stderr
     assert (here / "dray.db").read_bytes() == before
     assert [file.name for file in here.iterdir()] == ["dray.db"]
 
@@ -41,7 +41,7 @@ def test_a_file_that_is_no_database(run, here: Path, command: tuple[str, ...]) -
 def test_a_newer_store(run, app) -> None:
     app.close()
     with sqlite3.connect("dray.db") as connection:
-        connection.execute("update dray_meta set value = '999' where key = 'schema'")
+        connection.execute("update dray_meta set value = '999' where key in ('schema', 'oldest')")
     connection.close()
     assert "has schema 999" in run("status", code=4).stderr
 
@@ -51,7 +51,9 @@ def test_a_newer_store(run, app) -> None:
     [
         ("sqlite://", "is a store in memory", 2),
         ("mysql://x", "is not the URL of a store", 2),
-        ("postgresql://u:secret@h/x", "needs a later version", 2),
+        ("redis://u:secret@h/0", "needs a later version", 2),
+        ("postgresql://u:secret@127.0.0.1:1/x", "cannot be reached", 4),
+        ("postgresql://u:secret@h:port/x", "The port", 2),
         ("sqlite://x.db", "one slash too few", 2),
         ("sqlite:///no/such/folder/x.db", "There is no store", 4),
     ],
@@ -63,13 +65,14 @@ def test_urls(run, url: str, said: str, code: int) -> None:
 
 
 def test_migrate_makes_the_store_and_says_so_first(run, here: Path) -> None:
-    assert "there is no store yet" in run("migrate", "--status").stdout
+    assert "there is no store yet" in run("migrate", "--status", code=1).stdout
     assert "would apply 0001 start" in run("migrate", "--dry-run").stdout
     assert "create table dray_job" in run("migrate", "--sql").stdout
     assert list(here.iterdir()) == []
     assert "applied 0001 start" in run("migrate").stdout
     assert "is up to date" in run("migrate").stdout
-    assert "up to date" in run("migrate", "--status").stdout
+    assert "schema 1 of 1 since 20" in run("migrate", "--status").stdout
+    assert run("migrate", "--sql").stdout == "-- up to date\n"
     told = json.loads(run("migrate", "--status", "--json").stdout)
     assert (told["schema"], told["pending"]) == (told["newest"], [])
     run("status")

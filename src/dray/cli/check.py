@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from dray.cli import output
-from dray.cli.options import app_of, app_option, file_of, store_options, store_url
+from dray.cli.options import app_of, app_option, file_of, is_file, store_options, store_url
 from dray.errors import StoreUnavailable
 from dray.wording import count
 
@@ -15,28 +15,30 @@ FOUND_WRONG = 1
 
 
 @click.command()
-@click.option("--deep", is_flag=True, help="Also read every page of the file and count every job; takes time on a large store.")
+@click.option("--deep", is_flag=True, help="Also count every job, and read every page of a file; takes time on a large store.")
 @click.option("--quiet", "-q", is_flag=True, help="Leave out what is in order.")
 @app_option
 @store_options
 def doctor(deep: bool, quiet: bool, app: str | None, url: str | None, as_json: bool) -> int:
     """Look for what is wrong, and say how to correct it.
 
-    In the store, the workers, the queues and the schedules.
+    In the store (the file; or the server, its sessions and the tables), the workers, the queues and the schedules.
 
     Exits with 1 if something is wrong. With --app (or DRAY_APP) it also knows which tasks the code has.
     """
     from dray.doctor import WRONG, examine
+    from dray.store.open import redacted
 
     code = app_of(app)
     chosen = store_url(url)
-    path = file_of(chosen)
-    if not path.exists():
+    path = file_of(chosen) if is_file(chosen) else None
+    if path is not None and not path.exists():
         raise StoreUnavailable(f"There is no store at {path} yet; `dray migrate` makes it, or name another one with --url.")
     findings = examine(path, chosen, app_tasks=None if code is None else set(code.tasks), deep=deep)
     bad = sum(finding.level == WRONG for finding in findings)
     if as_json:
-        output.emit({"store": str(path), "wrong": bad, "findings": [msgspec.to_builtins(finding) for finding in findings]})
+        told = [msgspec.to_builtins(finding) for finding in findings]
+        output.emit({"store": str(path or redacted(chosen)), "wrong": bad, "findings": told})
         return FOUND_WRONG if bad else 0
     for finding in findings:
         if quiet and finding.level == "ok":

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from dray import __version__
-from dray.cli import act, bench, check, enqueue, jobs, queues, schedules, setup, work
+from dray.cli import act, bench, check, enqueue, jobs, migrate, queues, schedules, setup, work
 from dray.errors import (
     DrayError,
     EnqueueError,
@@ -28,7 +28,8 @@ EPILOG = """\b
 Exit codes:
   0    done
   1    the answer is no: a job failed (--wait, --follow) or could not be
-       changed, or doctor found something wrong
+       changed, doctor found something wrong, or migrate --status found
+       something to migrate
   2    wrong usage or configuration
   3    no such job, task or schedule
   4    the store cannot be reached or used
@@ -120,7 +121,7 @@ def cli(ctx: click.Context) -> None:
         ctx.color = False
 
 
-for module in (work, queues, jobs, act, schedules, enqueue, setup, check, bench):
+for module in (work, queues, jobs, act, schedules, enqueue, migrate, setup, check, bench):
     for command in module.COMMANDS:
         cli.add_command(command)
 

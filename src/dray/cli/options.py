@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 import click
 
 from dray.config import settings
-from dray.errors import ConfigurationError, SchemaMismatch, StoreUnavailable
+from dray.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
     from dray.app import Dray
@@ -24,7 +24,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def url_option(command: F) -> F:
     """`--url`."""
     return click.option(
-        "--url", metavar="URL", help="Where jobs are kept: sqlite:///relative.db or sqlite:////absolute.db. [DRAY_URL]"
+        "--url", metavar="URL",
+        help="Where jobs are kept: sqlite:///relative.db, sqlite:////absolute.db or postgresql://user@host/database. [DRAY_URL]",
     )(command)
 
 
@@ -65,11 +66,21 @@ def app_of(target: str | None) -> Dray | None:
     return load_app(chosen)
 
 
+def is_file(url: str) -> bool:
+    """Whether a URL names a store in a file, not one on a server. Raises ConfigurationError if it is the URL of none."""
+    from dray.store.open import open_store, scheme_of
+
+    scheme = scheme_of(url)
+    if scheme not in ("sqlite", "postgresql", "postgres"):
+        open_store(url, migrate=False).close()  # says in one sentence what is wrong with it
+    return scheme == "sqlite"
+
+
 def file_of(url: str) -> Path:
-    """The file that a URL names. Raises ConfigurationError if there is none that a command could look into."""
+    """The file that a URL of SQLite names. Raises ConfigurationError if there is none that a command could look into."""
     parts = urlsplit(url)
     name = unquote(parts.path)
-    if parts.scheme.lower() != "sqlite" or parts.netloc:
+    if parts.netloc:
         from dray.store.open import open_store
 
         open_store(url, migrate=False).close()  # says in one sentence what is wrong with it
@@ -85,22 +96,12 @@ def existing_file(url: str) -> Path:
         raise StoreUnavailable(f"There is no store at {path} yet; `dray migrate` makes it, or name another one with --url.")
     from dray.store.sqlite import schema
 
-    version = schema_of(path)
-    if version < schema.newest():
-        has = f"has schema {version}, this version of Dray needs {schema.newest()}" if version else "has no Dray schema"
-        raise SchemaMismatch(f"The database {path} {has}; `dray migrate` brings it up to date.")
-    return path
-
-
-def schema_of(path: Path) -> int:
-    """The schema of the database in an existing file, 0 if it has none of ours; writes nothing. Raises StoreError."""
-    from dray.store.sqlite import schema
-
     try:
         with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
-            return schema.check(connection, str(path))
+            schema.require(connection, str(path))
     except sqlite3.Error as error:
         raise StoreUnavailable(f"The store {path} cannot be read ({error}); check the path and its permissions.") from None
+    return path
 
 
 @contextlib.contextmanager
@@ -110,7 +111,8 @@ def looking(url: str | None) -> Iterator[Insight]:
     from dray.store.open import open_store
 
     chosen = store_url(url)
-    existing_file(chosen)
+    if is_file(chosen):
+        existing_file(chosen)
     store = open_store(chosen, migrate=False)
     try:
         yield Insight(store)

@@ -1,51 +1,12 @@
-"""`dray migrate`, `dray config`, `dray completion`: setting it up."""
+"""`dray config`, `dray completion`: setting it up."""
 
 from __future__ import annotations
 
 import click
 
 from dray.cli import output
-from dray.cli.options import file_of, json_option, schema_of, store_options, store_url
+from dray.cli.options import json_option
 from dray.config import settings
-
-
-@click.command()
-@click.option("--status", "mode", flag_value="status", help="Only say which schema there is, and whether it is up to date.")
-@click.option("--sql", "mode", flag_value="sql", help="Only print the SQL that would be run.")
-@click.option("--dry-run", "mode", flag_value="dry-run", help="Only name the migrations that would be applied.")
-@store_options
-def migrate(mode: str | None, url: str | None, as_json: bool) -> None:
-    """Make the store, or bring its schema up to date."""
-    from dray.store.open import open_store
-    from dray.store.sqlite import schema
-
-    chosen = store_url(url)
-    path = file_of(chosen)
-    before = schema_of(path) if path.exists() else 0
-    pending = [step for step in schema.migrations() if step[0] > before]
-    if mode is None:
-        store = open_store(chosen, migrate=False)
-        try:
-            schema.migrate(store.session.writer, store.where)
-        finally:
-            store.close()
-    now = before if mode else schema.newest()
-    if as_json:
-        names = [f"{number:04} {name}" for number, name, _ in pending]
-        output.emit({"store": str(path), "schema": now, "newest": schema.newest(), ("pending" if mode else "applied"): names})
-    elif mode == "sql":
-        click.echo("\n".join(text.rstrip() + "\n" for _, _, text in pending) or "-- up to date", nl=not pending)
-    elif mode == "status":
-        state = "up to date" if not pending else f"{len(pending)} to apply: dray migrate"
-        found = f"schema {before} of {schema.newest()}, {state}" if path.exists() else "there is no store yet: dray migrate"
-        click.echo(f"{path}: {found}")
-    elif not pending:
-        click.echo(f"{path} is up to date (schema {now}).")
-    else:
-        for number, name, _ in pending:
-            click.echo(f"{'would apply' if mode else 'applied'} {number:04} {name}")
-        if mode is None:
-            click.echo(f"{path} is up to date (schema {now}).")
 
 
 @click.command()
@@ -91,4 +52,4 @@ def completion(shell: str) -> None:
     click.echo(HINTS[shell])
 
 
-COMMANDS = (migrate, config, completion)
+COMMANDS = (config, completion)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,10 @@ def worker_options(command: Callable[..., Any]) -> Any:
         click.option(
             "--queues", "-Q", metavar="QUEUES",
             help="By weight (mail:3,default:1) or strictly in order (mail,default). [DRAY_QUEUES, all]",
+        ),
+        click.option(
+            "--migrate", type=click.Choice(["auto", "never"]),
+            help="auto: bring the schema of the store up to date at the start; never: `dray migrate` does. [DRAY_MIGRATE, auto]",
         ),
         url_option,
         click.argument("target", required=False),
@@ -82,6 +87,8 @@ def _run(reload: bool, log_format: str | None, *, target: str | None, url: str |
             "Which app? Name it (dray worker jobs.py), or set DRAY_APP or `app` in [tool.dray] of pyproject.toml."
         )
     parse_queues(found["queues"])
+    if flags["migrate"] is not None:
+        os.environ["DRAY_MIGRATE"] = flags["migrate"]  # the worker processes make the app, which asks there
     if found["log_level"] not in LEVELS:
         raise ConfigurationError(f"log_level is {found['log_level']!r}: use {', '.join(LEVELS)}.")
     # Only the option's URL goes over: without it the app's own is meant, which asks the environment and the files itself.

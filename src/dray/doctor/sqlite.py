@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from dray.doctor.finding import Finding, note, ok, wrong
+from dray.errors import SchemaMismatch
 from dray.store.sqlite import schema
 from dray.wording import count, size
 
@@ -135,8 +136,8 @@ def _size(path: Path) -> int:
 
 
 def _inside(connection: sqlite3.Connection, path: Path, deep: bool) -> tuple[list[Finding], bool]:
-    version = schema.version(connection)
-    found = [_schema(version)]
+    usable, said = _schema(connection, path)
+    found = [said]
     mode = connection.execute("pragma journal_mode").fetchone()[0]
     if mode == "wal":
         found.append(ok("journal-mode", "The journal mode is WAL."))
@@ -154,18 +155,22 @@ def _inside(connection: sqlite3.Connection, path: Path, deep: bool) -> tuple[lis
         else:
             fix = "Stop the workers, keep a copy, and restore a backup or use `sqlite3 FILE .recover`."
             found.append(wrong("integrity", f"The file is damaged: {answer.splitlines()[0]}.", fix))
-    return found, version == schema.newest()
+    return found, usable
 
 
-def _schema(version: int) -> Finding:
-    newest = schema.newest()
+def _schema(connection: sqlite3.Connection, path: Path) -> tuple[bool, Finding]:
+    newest, version = schema.newest(), schema.version(connection)
+    try:
+        schema.require(connection, str(path))
+    except SchemaMismatch as error:
+        return False, wrong("schema", str(error), "Bring it up to date.", "dray migrate" if version < newest else None)
     if version > newest:
-        message = f"The schema is {version}; this version of Dray knows schemas up to {newest}."
-        return wrong("schema", message, "Use the newer Dray that wrote it.")
+        message = f"The schema is {version}, newer than the {newest} of this Dray, and still serves it."
+        return True, note("schema", message, "Finish the roll-out of the newer version.")
     if version < newest:
-        message = f"The schema is {version}, this version of Dray needs {newest}." if version else "The database has no schema yet."
-        return wrong("schema", message, "Bring it up to date.", "dray migrate")
-    return ok("schema", f"The schema is up to date ({version}).")
+        message = f"The schema is {version}, this version of Dray is written for {newest}; it works with both."
+        return True, note("schema", message, "Bring it up to date.", "dray migrate")
+    return True, ok("schema", f"The schema is up to date ({version}).")
 
 
 def _wal(path: Path) -> Finding:

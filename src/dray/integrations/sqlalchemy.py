@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
 
-from dray.errors import ConfigurationError, NotSupported
+from dray.errors import NotSupported
 from dray.store.plan import Plan
 from dray.store.protocol import Bound, Store
 
@@ -20,6 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 T = TypeVar("T")
+
+DRIVERS = ("sqlite3", "psycopg", "asyncpg")
 
 
 def bound_sqlalchemy(store: Store, connection: Any) -> Bound:
@@ -42,8 +41,11 @@ class AlchemyBound:
         self._target = target
         self._inner: Bound | None = None
         self._transaction: object = None
-        # Opens the transaction if there is none yet, as the first statement would: a wrong database is told at once.
-        self._session()
+        # A wrong database is told at once, if that does not begin the transaction: the caller may be about to do so.
+        if isinstance(target, Connection):
+            store.bound(driver_of(target))
+        elif target.in_transaction():
+            self._session()
 
     def _session(self) -> Bound:
         connection = self._target.connection() if isinstance(self._target, Session) else self._target
@@ -52,10 +54,9 @@ class AlchemyBound:
         transaction = connection.get_transaction()
         if self._inner is None or transaction is not self._transaction:
             self._transaction = transaction
-            self._inner = self._store.bound(_driver(connection))
+            self._inner = self._store.bound(driver_of(connection))
             if isinstance(self._target, Session):
-                inner = self._inner
-                event.listen(self._target, "after_commit", lambda _: inner.committed(), once=True)
+                tell_commit(self._target, self._inner)
         return self._inner
 
     def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
@@ -80,47 +81,94 @@ class AlchemyBound:
 
 
 class AsyncAlchemyBound:
-    """The same for the async twins: their `run_sync` gives the sync object."""
+    """The same for the async twins: over the async driver's own connection, or, where that has no coroutines, by `run_sync`."""
 
     def __init__(self, store: Store, target: AsyncConnection | AsyncSession) -> None:
         self._store = store
         self._target = target
-        self._inner: AlchemyBound | None = None
+        self._blocking: AlchemyBound | None = None
+        self._inner: Bound | None = None
+        self._transaction: object = None
 
     def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
         """Refused: the connection is async."""
-        raise NotSupported("Inside bind() of an async SQLAlchemy connection, enqueue with `await task.aenqueue(…)`.")
+        raise NotSupported(
+            "Inside bind() of an async SQLAlchemy connection, enqueue with `await task.aenqueue(…)` or "
+            "`await app.aenqueue_many(…)`."
+        )
 
     async def arun(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
         """Carry out one verb as part of the caller's transaction. Raises StoreError."""
+        inner = await self._target.run_sync(self._begun)
+        if inner is not None:
+            return await inner.arun(verb, *args)
 
         def work(target: Any) -> T:
-            if self._inner is None:
-                self._inner = AlchemyBound(self._store, target)
-            return self._inner.run(verb, *args)
+            if self._blocking is None:
+                self._blocking = AlchemyBound(self._store, target)
+            return self._blocking.run(verb, *args)
 
         return await self._target.run_sync(work)
 
+    def _begun(self, target: Any) -> Bound | None:
+        """A session over the driver's own connection, in the transaction of the caller's; None if it has no coroutines."""
+        if isinstance(target, Session):
+            target.flush()
+        connection = target.connection() if isinstance(target, Session) else target
+        if is_aiosqlite(connection):
+            return None
+        if not connection.in_transaction():
+            connection.begin()
+        transaction = connection.get_transaction()
+        if self._inner is None or transaction is not self._transaction:
+            driver = driver_of(connection)
+            if is_asyncpg(driver) and not driver.is_in_transaction():
+                connection.exec_driver_sql("select 1")  # the adapter begins with the first statement that comes through it
+            self._transaction = transaction
+            self._inner = self._store.bound(driver)
+            if isinstance(target, Session):
+                tell_commit(target, self._inner)
+        return self._inner
+
     def committed(self) -> None:
         """The caller's transaction is committed."""
-        if self._inner is not None:
-            self._inner.committed()
+        for inner in (self._blocking, self._inner):
+            if inner is not None:
+                inner.committed()
 
     def left(self) -> None:
         """The caller left `bind`."""
+        if self._inner is not None:
+            self._inner.left()
 
 
-def _driver(connection: Connection) -> Any:
-    raw = connection.connection
-    driver = raw.driver_connection
-    if isinstance(driver, sqlite3.Connection):
-        return driver
-    adapted = raw.dbapi_connection  # an async driver behind SQLAlchemy's adapter, which has blocking cursors
-    if type(driver).__module__.startswith("aiosqlite"):
-        return AdaptedConnection(adapted)
-    raise NotSupported(
-        f"bind() was given SQLAlchemy over {type(driver).__module__}; a SQLite store takes the drivers pysqlite and aiosqlite."
-    )
+def tell_commit(session: Session, inner: Bound) -> None:
+    """Tell a session over the driver's connection when the transaction of the ORM's session is committed."""
+    event.listen(session, "after_commit", lambda _: inner.committed(), once=True)
+
+
+def is_asyncpg(driver: Any) -> bool:
+    """Whether it is a connection of asyncpg."""
+    return type(driver).__module__.startswith("asyncpg")
+
+
+def is_aiosqlite(connection: Connection) -> bool:
+    """Whether SQLAlchemy speaks to SQLite by an adapter that has blocking cursors only."""
+    return type(connection.connection.driver_connection).__module__.startswith("aiosqlite")
+
+
+def driver_of(connection: Connection) -> Any:
+    """The driver's connection under a SQLAlchemy one, in the form that stores take; the store says if it does not."""
+    if is_aiosqlite(connection):
+        return AdaptedConnection(connection.connection.dbapi_connection)
+    driver = connection.connection.driver_connection
+    if not any(base.__module__.partition(".")[0] in DRIVERS for base in type(driver).__mro__):
+        name = type(driver).__module__.partition(".")[0]
+        raise NotSupported(
+            f"bind() was given SQLAlchemy over {name}; Dray takes the drivers psycopg (3) and asyncpg for PostgreSQL, and pysqlite "
+            "and aiosqlite for SQLite."
+        )
+    return driver
 
 
 class AdaptedConnection:
@@ -152,33 +200,3 @@ class AdaptedConnection:
     def in_transaction(self) -> bool:
         """As sqlite3's."""
         return True
-
-
-@contextlib.contextmanager
-def over_connection(driver: sqlite3.Connection) -> Iterator[tuple[Connection, Session]]:
-    """A SQLAlchemy Connection and Session over a driver's connection whose transaction the worker begins and ends. A commit or
-    rollback of the Session is one of a savepoint; one of the Connection is refused."""
-    engine = create_engine("sqlite://", creator=lambda: driver, poolclass=StaticPool, pool_reset_on_return=None)
-    inside = False  # set once the engine has done what it does at its first connection
-
-    def refuse(*_: object) -> None:
-        if inside:
-            raise ConfigurationError(
-                "A transactional task must neither commit nor roll back its connection: the worker does, together with the job's "
-                "success. Raise an error to roll back."
-            )
-
-    # The dialect is this engine's own: nobody else is affected.
-    engine.dialect.do_commit = refuse  # type: ignore[method-assign, assignment]
-    engine.dialect.do_rollback = refuse  # type: ignore[method-assign, assignment]
-    connection = engine.connect()
-    connection.begin()
-    inside = True
-    session = Session(bind=connection, join_transaction_mode="create_savepoint")
-    try:
-        yield connection, session
-        session.commit()
-    finally:
-        inside = False
-        session.close()
-        connection.close()

@@ -32,7 +32,7 @@ class Maintenance:
         self._listeners = listeners
         self._campaign_at = 0.0
         self._prune_at = 0.0
-        self._reached: float | None = None  # when we last wrote to the store
+        self._reached: dict[str, float] = {}  # when (monotonic) the store was last written, and read
         self._rescue_at = 0.0
         self._search_at = 0.0
         self.service = Service("maintenance", store.round, self.round)
@@ -55,10 +55,12 @@ class Maintenance:
         if now >= self._campaign_at:
             self._campaign_at = now + CAMPAIGN
             self._leader.campaign()
-            self._got_through()
+            self._got_through("written")
         if not self._leader.leads:
+            self._reached.pop("read", None)
             return None
         chores = self._store.run(self._store.plans.chores)
+        now = self._got_through("read")
         if now >= self._rescue_at and (chores.dead or now >= self._search_at):
             self._search_at = now + SEARCH
             self.rescue()
@@ -76,12 +78,14 @@ class Maintenance:
                 return PRUNE_PAUSE
         return 0.001 if ticked else self.pause(chores)  # to learn when the next one is
 
-    def _got_through(self) -> None:
+    def _got_through(self, done: str) -> float:
+        """The store has been written, or read; the time (monotonic)."""
         now = time.monotonic()
-        if self._reached is not None and now - self._reached > OUTAGE:
-            log.warning("the store could not be written for a while; waiting for the living before anyone is taken for dead")
+        if now - self._reached.get(done, now) > OUTAGE:
+            log.warning("the store could not be %s for a while; waiting for the living before anyone is taken for dead", done)
             self._rescue_at = now + CALM
-        self._reached = now
+        self._reached[done] = now
+        return now
 
     def rescue(self) -> None:
         """Give back the jobs of nodes whose lease has run out."""

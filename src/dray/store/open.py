@@ -24,14 +24,16 @@ def open_store(url: str, *, migrate: bool = True, clock: Clock | None = None) ->
 
     `migrate`: bring the schema up to date. Raises ConfigurationError for a wrong URL, StoreError if it cannot be opened.
     """
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
+    scheme = scheme_of(url)
     if scheme in LATER:
         raise NotSupported(f"The store {redacted(url)} needs a later version of Dray; this one has {FORMS}.")
     if scheme in ("postgresql", "postgres"):
         return _open_postgres(url, migrate, clock)
     if scheme != "sqlite":
+        if scheme.startswith(("postgresql+", "postgres+")):
+            raise ConfigurationError(f"{redacted(url)!r} names a driver; a store has its own: write postgresql://…")
         raise ConfigurationError(f"{redacted(url)!r} is not the URL of a store; use {FORMS}.")
+    parts = urlsplit(url)
     if parts.netloc:
         raise ConfigurationError(
             f"{redacted(url)!r} has one slash too few: {parts.netloc!r} would be a host. Write "
@@ -56,13 +58,18 @@ def open_store(url: str, *, migrate: bool = True, clock: Clock | None = None) ->
     return SqliteStore(path, synchronous=synchronous, migrate=migrate, clock=clock, url=absolute(url))
 
 
-def _open_postgres(url: str, migrate: bool, clock: Clock | None) -> Store:
+def need_postgres(url: str) -> None:
+    """Raises ConfigurationError if the driver is not installed."""
     try:
         import psycopg  # noqa: F401
     except ImportError:
         raise ConfigurationError(
             f"The store {redacted(url)} needs the driver psycopg, which is not installed; run `pip install dray[postgres]`."
         ) from None
+
+
+def _open_postgres(url: str, migrate: bool, clock: Clock | None) -> Store:
+    need_postgres(url)
     from dray.store.postgres.place import place_of
     from dray.store.postgres.store import PostgresStore
 
@@ -71,8 +78,10 @@ def _open_postgres(url: str, migrate: bool, clock: Clock | None) -> Store:
 
 def absolute(url: str) -> str:
     """The URL in the form that means the same in whatever folder it is read."""
+    if scheme_of(url) != "sqlite":
+        return url
     parts = urlsplit(url)
-    if parts.scheme.lower() != "sqlite" or parts.netloc or parts.path in ("", "/", "/:memory:"):
+    if parts.netloc or parts.path in ("", "/", "/:memory:"):
         return url
     path = quote(str(Path(unquote(parts.path)[1:]).absolute()))
     return f"sqlite:///{path}" + (f"?{parts.query}" if parts.query else "")
@@ -80,7 +89,11 @@ def absolute(url: str) -> str:
 
 def redacted(url: str) -> str:
     """The URL without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
+    from dray.store.postgres.place import shown
+
+    return shown(url)
+
+
+def scheme_of(url: str) -> str:
+    """The word before the first colon: which kind of store it is."""
+    return url.strip().partition(":")[0].lower()

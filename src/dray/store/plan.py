@@ -8,6 +8,7 @@ inside the caller's transaction. One verb is one transaction.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,14 +18,27 @@ Row = tuple[Any, ...]
 
 
 class Query:
-    """Run one statement; the answer is its rows. `alone`: it is the whole plan, so that no transaction need be opened for it."""
+    """Run one statement; the answer is its rows. `alone`: it is the whole plan, so that no transaction need be opened for it.
+    `quiet`: its answer is of no interest, so that it may be sent together with the end of the transaction."""
 
-    __slots__ = ("alone", "params", "sentence")
+    __slots__ = ("alone", "params", "quiet", "sentence")
 
-    def __init__(self, sentence: str, params: Mapping[str, Any] | None = None, *, alone: bool = False) -> None:
+    def __init__(
+        self, sentence: str, params: Mapping[str, Any] | None = None, *, alone: bool = False, quiet: bool = False
+    ) -> None:
         self.sentence = sentence
         self.params = params or {}
         self.alone = alone
+        self.quiet = quiet
+
+
+class Together:
+    """Run several statements of which none needs another's answer, in one round trip; the answer is the list of their rows."""
+
+    __slots__ = ("queries",)
+
+    def __init__(self, queries: Sequence[Query]) -> None:
+        self.queries = queries
 
 
 class Many:
@@ -86,7 +100,7 @@ class Ring:
         self.kind = kind
 
 
-Step = Query | Many | Bulk | Apart | Again | Now | Steady | Ring
+Step = Query | Together | Many | Bulk | Apart | Again | Now | Steady | Ring
 Plan = Generator[Step, Any, T]
 
 
@@ -124,6 +138,13 @@ def repeatable(verb: F) -> F:
     """Mark a verb that may safely be carried out again when it is not known whether it has been."""
     verb.repeatable = True  # type: ignore[attr-defined]
     return verb
+
+
+def once_more(verb: Callable[..., Plan[T]]) -> Callable[..., Plan[T]]:
+    """`verb` for another try, after one of which it is not known whether it was carried out; see `Again`."""
+    retry = partial(verb)
+    retry.again = True  # type: ignore[attr-defined]
+    return retry
 
 
 def within(seconds: float) -> Callable[[F], F]:

@@ -8,6 +8,7 @@ rescue asks the same `decide` as a failure; schema and migrations are private to
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from dray.model.job import Claimed, JobInfo, NewJob
@@ -150,6 +151,26 @@ class Bound(Session, Protocol):
     def left(self) -> None: ...
 
 
+class Held(Protocol):
+    """A transaction that the store began for a task which shares it."""
+
+    @property
+    def connection(self) -> Any: ...  # the driver's, as `bound` takes it
+    @property
+    def keep(self) -> dict[str, Any]: ...  # what is to be kept as long as the connection
+    def record(self, move: Move) -> bool: ...
+    async def arecord(self, move: Move) -> bool: ...
+
+
+class Transactions(Protocol):
+    """Used by a node for tasks with `transactional=True`. `held` and `aheld` commit at their end."""
+
+    def kinds(self, is_async: bool) -> tuple[str, ...]: ...
+    def held(self, task: str, job: Claimed, driver: str) -> AbstractContextManager[Held]: ...
+    def aheld(self, task: str, job: Claimed, driver: str) -> AbstractAsyncContextManager[Held]: ...
+    async def aclose(self) -> None: ...
+
+
 class Store(Session, Protocol):
     """An open store."""
 
@@ -159,6 +180,8 @@ class Store(Session, Protocol):
 
     @property
     def plans(self) -> Verbs: ...
+    @property
+    def transactions(self) -> Transactions: ...
     @property
     def where(self) -> str: ...
     @property

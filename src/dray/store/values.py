@@ -155,6 +155,15 @@ class QueueInfo(Struct, frozen=True):
     oldest_ready: int | None
 
 
+class Holder(Struct, frozen=True):
+    """A session of a database server in whose transaction something is locked."""
+
+    pid: int
+    application: str
+    state: str
+    age: int | None  # microseconds since its transaction began
+
+
 class Chores(Struct, frozen=True):
     """What there is for maintenance to do."""
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import traceback
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from dray.model.job import Claimed
 from dray.model.outcome import Cancelled, ErrorRecord, Interrupted, Outcome, Raised, Returned, Snoozed
 from dray.task import Task
 from dray.worker.resources import Resources
-from dray.worker.transaction import run_in_transaction
+from dray.worker.transaction import arun_alone, arun_in_transaction, run_in_transaction
 
 MAX_TRACEBACK = 32_768
 MAX_MESSAGE = 4_096
@@ -37,7 +37,6 @@ class Attempts:
         self.app = app
         self.resources = resources
         self._notes = notes
-        self._transactions: asyncio.Lock | None = None
 
     def context(self, job: Claimed, task: Task[..., Any]) -> tuple[JobContext, float | None]:
         """What the function will see, and its timeout in seconds."""
@@ -58,7 +57,9 @@ class Attempts:
             for parameter, name in task.resources.items():
                 kwargs[parameter] = self.resources.get(name)
             with self._around(task, context) as around:
-                if task.transactional:
+                if task.transactional and task.is_async:
+                    outcome = asyncio.run(arun_alone(self.app, task, job, args, kwargs))
+                elif task.transactional:
                     outcome = run_in_transaction(self.app, task, job, args, kwargs)
                 else:
                     value = task.func(*args, **kwargs)
@@ -92,7 +93,7 @@ class Attempts:
                 try:
                     async with asyncio.timeout(timeout) as limit:
                         if task.transactional:
-                            outcome: Outcome = await self._arun_in_transaction(task, job, args, kwargs)
+                            outcome: Outcome = await arun_in_transaction(self.app, task, job, args, kwargs)
                         else:
                             value = await task.func(*args, **kwargs)
                             outcome = Returned(task.signature.encode_result(value) if value is not None else None)
@@ -106,18 +107,6 @@ class Attempts:
             return outcome_of(error, task, context)
         finally:
             context.ended = True
-
-    async def _arun_in_transaction(
-        self, task: Task[..., Any], job: Claimed, args: list[Any], kwargs: Mapping[str, Any]
-    ) -> Outcome:
-        from dray.worker.transaction import arun_in_transaction
-
-        # SQLite has one writer: a second transactional coroutine must wait here, not in the database, where it would stop the
-        # event loop on which the first one is to go on.
-        if self._transactions is None:
-            self._transactions = asyncio.Lock()
-        async with self._transactions:
-            return await arun_in_transaction(self.app, task, job, args, kwargs)
 
     def _fits(self, task: Task[..., Any], outcome: Outcome) -> Outcome:
         if isinstance(outcome, Returned) and outcome.result is not None and len(outcome.result) > self.app.size_limit:

@@ -32,6 +32,7 @@ from dray.worker.queues import parse_queues
 from dray.worker.resources import Resources
 from dray.worker.runner import Runner
 from dray.worker.settings import WorkerSettings
+from dray.worker.transaction import check_all
 
 log = get_logger("node")
 
@@ -51,6 +52,7 @@ class Node:
         self.settings = settings
         self.loop = loop
         self.store = app.store
+        check_all(app)
         self._supervisor = supervisor
         self._wait_for_threads = wait_for_threads
         self.queues = parse_queues(settings.queues)
@@ -130,7 +132,7 @@ class Node:
             except Exception:
                 log.exception("a stop hook raised")
         await self.loop.run_in_executor(None, self._stop_executors)
-        for close in (self.resources.aclose, self.resources.close):
+        for close in (self.resources.aclose, self.resources.close, self.store.transactions.aclose):
             try:
                 await call(close)
             except Exception:

@@ -18,6 +18,7 @@ from dray.model.job import KEEP_FAILED, State
 from dray.model.lifecycle import Move
 from dray.model.outcome import ErrorRecord
 from dray.observe.log import get_logger
+from dray.store.plan import once_more
 from dray.store.protocol import Listening, Store
 from dray.store.values import Catch, Want
 from dray.worker.completer import LOG_KEEP, Completer
@@ -57,6 +58,7 @@ class Pump:
         self._lost_lease = False
         self._patience = 0.0
         self._held: set[tuple[int, int]] = set()  # (seq, claim) of all that was claimed and is not written yet
+        self._unsure = False  # whether what is to be written may have been written already: the answer was lost
         self._doubts: list[float] = []  # when (monotonic) to ask the store whether it has given us more than that
         self._going = True
         self._thread = threading.Thread(target=self._turn, name="dray-pump", daemon=True)
@@ -129,8 +131,10 @@ class Pump:
                 return False
             moves = [move for move, _ in ended if not move.settled]
             try:
-                stale, catch = self._store.run(self._store.plans.exchange, moves, want, self.node)
+                exchange = self._store.plans.exchange
+                stale, catch = self._store.run(once_more(exchange) if self._unsure else exchange, moves, want, self.node)
             except DrayError:
+                self._unsure = self._unsure or bool(moves)
                 if want is not None:
                     self._doubts = [0.0, time.monotonic() + LATE_ANSWER]
                 raise
@@ -143,6 +147,7 @@ class Pump:
             raise
         finally:
             self._writing = False
+        self._unsure = False
         self._runner.written(ended)
         self._held.difference_update([(move.seq, move.claim) for move, _ in ended])
         if stale:
@@ -168,8 +173,9 @@ class Pump:
         stale: list[int] = []
         for move in moves:
             try:
-                stale += self._store.run(self._store.plans.settle, [move])
+                stale += self._store.run(once_more(self._store.plans.settle), [move])
             except DrayError:
+                self._unsure = True
                 raise
             except Exception as error:
                 log.exception("the outcome %r of job %s cannot be written; it fails", move.word, to_text(move.id))

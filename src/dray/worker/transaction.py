@@ -2,150 +2,121 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from dray.app import Dray
 from dray.errors import ConfigurationError, NotSupported, StaleClaim
 from dray.model.job import Claimed
-from dray.model.lifecycle import decide
+from dray.model.lifecycle import Move, decide
 from dray.model.outcome import Outcome, Returned
-from dray.store.sqlite.store import SqliteStore
-from dray.store.sqlite.trouble import BUSY_AFTER, busy, is_busy, translated
+from dray.store.protocol import Held
 from dray.task import Task, connection_kind
+
+#: the packages whose connections are given as they are; SQLAlchemy's stand over one of these
+DRIVERS = ("sqlite3", "psycopg", "asyncpg")
 
 
 def run_in_transaction(
     app: Dray, task: Task[..., Any], job: Claimed, args: list[Any], kwargs: Mapping[str, Any]
 ) -> Outcome:
     """Call a plain function in a transaction of the store's database. Raises what the function raises, StaleClaim, StoreError."""
-    transaction = Transaction(app)
-    transaction.begin()
-    with transaction as connection:
-        with _as_wanted(task, connection) as (wanted, flush):
-            with app.bind(connection):
-                value = task.func(*args, **kwargs, **wanted)
+    wanted = wanted_connections(task)
+    check(app, task, wanted)
+    with app.store.transactions.held(task.name, job, driver_for(wanted)) as held:
+        with _as_wanted(wanted, held) as (given, flush):
+            with app.bind(held.connection):
+                value = task.func(*args, **kwargs, **given)
             flush()
-            return _record(app, task, job, value, connection)
+            outcome, move = _success(task, job, value)
+            if not held.record(move):
+                raise _stale(task)
+    return outcome
 
 
 async def arun_in_transaction(
     app: Dray, task: Task[..., Any], job: Claimed, args: list[Any], kwargs: Mapping[str, Any]
 ) -> Outcome:
-    """The same for a coroutine function; one at a time on a loop."""
-    transaction = Transaction(app)
-    # Waiting for one's turn to write may take a while, and the event loop has other things to do.
-    begun = asyncio.get_running_loop().run_in_executor(None, transaction.begin)
-    try:
-        await asyncio.shield(begun)
-    except asyncio.CancelledError:
-        begun.add_done_callback(lambda done: transaction.close() if done.exception() is None else None)
-        raise
-    with transaction as connection:
-        with _as_wanted(task, connection) as (wanted, flush):
-            with app.bind(connection):
-                value = await task.func(*args, **kwargs, **wanted)
-            flush()
-            return _record(app, task, job, value, connection)
-
-
-def _record(app: Dray, task: Task[..., Any], job: Claimed, value: Any, connection: sqlite3.Connection) -> Outcome:
-    if not connection.in_transaction:
-        raise ConfigurationError(
-            f"The transactional task {task.name} committed or rolled back its connection itself; leave that to the worker."
-        )
-    result = None if value is None else task.signature.encode_result(value)
-    outcome = Returned(result, settled=True)
-    move = decide(job, outcome, job.started, task.rules_for(job.options))
-    if app.store.bound(connection).run(app.store.plans.settle, [move]):
-        raise StaleClaim(
-            f"This run of {task.name} has lost its claim on the job; everything that it wrote in its transaction is rolled back."
-        )
+    """The same for a coroutine function."""
+    wanted = wanted_connections(task)
+    check(app, task, wanted)
+    async with app.store.transactions.aheld(task.name, job, driver_for(wanted)) as held:
+        async with _as_wanted_async(wanted, held) as (given, flush):
+            with app.bind(held.connection):
+                value = await task.func(*args, **kwargs, **given)
+            await flush()
+            outcome, move = _success(task, job, value)
+            if not await held.arecord(move):
+                raise _stale(task)
     return outcome
 
 
-class Transaction:
-    """A transaction on a connection of its own, to be entered once it has begun: then committed, or rolled back by an error."""
+async def arun_alone(
+    app: Dray, task: Task[..., Any], job: Claimed, args: list[Any], kwargs: Mapping[str, Any]
+) -> Outcome:
+    """The same on an event loop that ends with the run, and with it the connections that are kept on it."""
+    try:
+        return await arun_in_transaction(app, task, job, args, kwargs)
+    finally:
+        await app.store.transactions.aclose()
 
-    def __init__(self, app: Dray) -> None:
-        store = app.store
-        if not isinstance(store, SqliteStore):
-            raise NotSupported(f"transactional=True is not supported by the store {store.where}.")
-        self._store = store
-        self._pid = os.getpid()
-        self._connection, self._gate = store.transaction()
 
-    def begin(self) -> None:
-        """Wait for the write lock: a transaction that began as a reader might not be let in later. Raises StoreError."""
-        try:
-            if not self._gate.take(BUSY_AFTER):
-                raise busy(self._store.where)
-            with translated(self._store.where):
-                self._begin()
-        except BaseException:
-            self.close()
-            raise
+def _success(task: Task[..., Any], job: Claimed, value: Any) -> tuple[Outcome, Move]:
+    outcome = Returned(None if value is None else task.signature.encode_result(value), settled=True)
+    return outcome, decide(job, outcome, job.started, task.rules_for(job.options))
 
-    def _begin(self) -> None:
-        for last in (False,) * 5 + (True,):
+
+def _stale(task: Task[..., Any]) -> StaleClaim:
+    return StaleClaim(
+        f"This run of {task.name} has lost its claim on the job; everything that it wrote in its transaction is rolled back."
+    )
+
+
+# -- which connections
+
+
+def check_all(app: Dray) -> None:
+    """Raises ConfigurationError if a transactional task asks for a connection that it cannot have. What is wrong with its
+    annotations themselves is told by its runs, as with other tasks."""
+    for task in app.tasks.values():
+        if task.transactional:
             try:
-                self._connection.execute("begin immediate")
-                return
-            except sqlite3.OperationalError as error:
-                if not is_busy(error) or last:
-                    raise
-
-    def __enter__(self) -> sqlite3.Connection:
-        return self._connection
-
-    def __exit__(self, kind: object, error: object, _: object) -> None:
-        if os.getpid() != self._pid:
-            os._exit(0)  # the function forked, and this is the copy: the transaction is not its own
-        connection = self._connection
-        try:
-            if kind is not None:
-                if connection.in_transaction:
-                    connection.rollback()
-                return
-            with translated(self._store.where):
-                connection.commit()
-        finally:
-            self.close()
-        self._store.bell.ring({"done", "work"})
-
-    def close(self) -> None:
-        """End it; what is not committed is rolled back."""
-        self._connection.close()
-        self._gate.give()
-        self._gate.close()
+                wanted = wanted_connections(task)
+            except Exception:
+                continue
+            if wanted:
+                check(app, task, wanted)
 
 
-@contextlib.contextmanager
-def _as_wanted(task: Task[..., Any], connection: sqlite3.Connection) -> Iterator[tuple[dict[str, Any], Any]]:
-    """The connection in the form that the function's parameter asks for, by name; and what to call before the commit."""
-    found = wanted_connections(task)
-    if not found:
+def check(app: Dray, task: Task[..., Any], wanted: Mapping[str, str]) -> None:
+    """Raises ConfigurationError if a transactional task asks for no connection, or for one that it cannot have."""
+    store = app.store
+    if not store.can.transactions:
+        raise NotSupported(f"transactional=True is not supported by the store {store.where}.")
+    possible = store.transactions.kinds(task.is_async)
+    if not wanted:
         raise ConfigurationError(
-            f"The transactional task {task.name} has no parameter for its connection; annotate one with sqlite3.Connection, or "
-            "with Connection or Session of SQLAlchemy."
+            f"The transactional task {task.name} has no parameter for its connection; annotate one with {_or(possible)}."
         )
-    kinds = set(found.values())
-    if kinds == {"sqlite3"}:
-        yield dict.fromkeys(found, connection), lambda: None
-        return
-    from dray.integrations.sqlalchemy import over_connection
+    colour = "an `async def`" if task.is_async else "a plain function"
+    for name, kind in wanted.items():
+        if kind not in possible:
+            raise ConfigurationError(
+                f"The parameter {name} of the transactional task {task.name} asks for a {kind}, but the task is {colour} and its "
+                f"jobs are kept in {store.where}; annotate it with {_or(possible)}."
+            )
+    kinds = set(wanted.values())
+    if "asyncpg.Connection" in kinds and len(kinds) > 1:
+        raise ConfigurationError(
+            f"The transactional task {task.name} asks for {' and '.join(sorted(kinds))}, which cannot be one connection; ask for "
+            "one of them."
+        )
 
-    with over_connection(connection) as (alchemy, session):
-        given = {
-            name: connection if kind == "sqlite3" else alchemy if kind == "sqlalchemy.Connection" else session
-            for name, kind in found.items()
-        }
-        yield given, session.flush
+
+def _or(kinds: tuple[str, ...]) -> str:
+    return " or ".join((", ".join(kinds[:-1]), kinds[-1])) if len(kinds) > 1 else kinds[0]
 
 
 def wanted_connections(task: Task[..., Any]) -> dict[str, str]:
@@ -155,4 +126,55 @@ def wanted_connections(task: Task[..., Any]) -> dict[str, str]:
         name: kind
         for name in task.signature.injected_names
         if name not in task.resources and (kind := connection_kind(hints.get(name))) is not None
+    }
+
+
+def driver_for(wanted: Mapping[str, str]) -> str:
+    """Which driver is to make the connection: "sqlite3", "psycopg", "asyncpg", or "" where the store may choose."""
+    return next((word for kind in wanted.values() if (word := kind.partition(".")[0]) in DRIVERS), "")
+
+
+# -- in the form that the function asks for
+
+Given = dict[str, Any]
+
+
+@contextlib.contextmanager
+def _as_wanted(wanted: Mapping[str, str], held: Held) -> Iterator[tuple[Given, Callable[[], object]]]:
+    """The connection in the form that each parameter asks for, by name; and what to call before the success is recorded."""
+    if not any(kind.startswith("sqlalchemy.") for kind in wanted.values()):
+        yield dict.fromkeys(wanted, held.connection), lambda: None
+        return
+    from dray.integrations.sqlalchemy_over import Over
+
+    over: Over = held.keep.setdefault("sqlalchemy", None) or Over(held.connection)
+    held.keep["sqlalchemy"] = over
+    with over.opened() as (connection, session):
+        yield _given(wanted, held, connection, session), session.flush
+
+
+@contextlib.asynccontextmanager
+async def _as_wanted_async(
+    wanted: Mapping[str, str], held: Held
+) -> AsyncIterator[tuple[Given, Callable[[], Awaitable[object]]]]:
+    if not any(kind.startswith("sqlalchemy.Async") for kind in wanted.values()):
+        with _as_wanted(wanted, held) as (given, flush):
+
+            async def flushed() -> None:
+                flush()
+
+            yield given, flushed
+        return
+    from dray.integrations.sqlalchemy_over import AsyncOver
+
+    over: AsyncOver = held.keep.setdefault("sqlalchemy", None) or AsyncOver(held.connection)
+    held.keep["sqlalchemy"] = over
+    async with over.opened() as (connection, session):
+        yield _given(wanted, held, connection, session), session.flush
+
+
+def _given(wanted: Mapping[str, str], held: Held, connection: Any, session: Any) -> Given:
+    forms = {"Connection": connection, "AsyncConnection": connection, "Session": session, "AsyncSession": session}
+    return {
+        name: forms[kind.partition(".")[2]] if kind.startswith("sqlalchemy.") else held.connection for name, kind in wanted.items()
     }

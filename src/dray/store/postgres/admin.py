@@ -10,6 +10,7 @@ from dray.model.job import KEEP_CANCELLED
 from dray.store.plan import Now, Plan, Query, Ring, Row, reads
 from dray.store.postgres.schedules import SchedulePlans
 from dray.store.postgres.settle import keep_of
+from dray.store.postgres.text import storable
 from dray.store.sql import admin
 from dray.store.sql.rows import (
     BLOCKED,
@@ -26,7 +27,7 @@ from dray.store.sql.rows import (
     Tally,
     info_from,
 )
-from dray.store.values import Filter, Page, QueueInfo
+from dray.store.values import Filter, Holder, Page, QueueInfo
 
 FINAL = {SUCCEEDED, FAILED, CANCELLED}
 
@@ -66,6 +67,10 @@ class AdminPlans(SchedulePlans, admin.AdminPlans):
             found.append(QueueInfo(name, counts.get(name, {}), paused, by if paused else None, oldest[0][0]))
         return found
 
+    def pause(self, queue: str, by: str | None = None) -> Plan[None]:
+        """Nothing of the queue is claimed any more; jobs that run go on."""
+        yield from super().pause(queue, storable(by))
+
     def _held(self, id_: bytes) -> Plan[Row | None]:
         """A job (seq, state, queue, claim, lane, options), kept as it is until the end of the transaction."""
         for sentence in (self.say.hold_job, self.say.hold_done, self.say.hold_job):  # it may have gone from one to the other
@@ -74,9 +79,16 @@ class AdminPlans(SchedulePlans, admin.AdminPlans):
                 return rows[0]
         return None
 
+    @reads
+    def holder(self, id: bytes) -> Plan[Holder | None]:
+        """Who else has locked the row of a job, if anybody has: claims pass it by until that transaction ends."""
+        rows: list[Row] = yield Query(self.say.holder, {"id": id})
+        return Holder(*rows[0]) if rows else None
+
     def cancel(self, jobs: Sequence[bytes], reason: str = "") -> Plan[dict[bytes, str]]:
         """Cancel in every state. By id: "cancelled", "asked" (it runs and is told), "final" (too late) or "unknown"."""
         now: int = yield Now()
+        reason = storable(reason)
         tally = Tally()
         answers: dict[bytes, str] = {}
         for id_ in jobs:

@@ -11,6 +11,7 @@ themselves, after 2 ms, 4 ms, 8 ms …: what was enqueued in a transaction that 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import threading
@@ -22,7 +23,6 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from dray.errors import DrayError
-from dray.observe.log import get_logger
 from dray.store.bell import Bell, Listener
 from dray.store.postgres.lines import Line, Lines
 from dray.store.postgres.plans import KINDS, PostgresPlans, quoted
@@ -30,11 +30,13 @@ from dray.store.postgres.plans import KINDS, PostgresPlans, quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-log = get_logger("postgres")
+log = logging.getLogger("dray.postgres")
 
 FIRST_GLANCE = 0.002  # seconds after lying down
 RARELY = 10.0  # seconds between glances, at most, where hints arrive
 OFTEN = 1.0  # … and where they do not
+SELDOM = 4.0  # … after a minute in which nothing was found
+MINUTE = 60.0
 LINGER = 0.05  # seconds that the lock is kept after waking, for a worker that soon sleeps again
 HEARTBEAT = 30.0  # seconds between questions whether the connection is still alive
 ANSWER = 5.0  # seconds for an answer on it
@@ -60,10 +62,12 @@ class PostgresListener(Listener):
 
     def glances(self) -> Iterator[float]:
         """Seconds between looks while asleep."""
-        pause = FIRST_GLANCE
+        pause, slept = FIRST_GLANCE, 0.0
         while True:
             yield pause
-            pause = min(RARELY if self.remote else OFTEN, pause * 2)
+            slept += pause
+            deaf = OFTEN if slept < MINUTE else SELDOM
+            pause = min(RARELY if self.remote else deaf, pause * 2)
 
     def show(self) -> None:
         """Be seen by those who ring."""
@@ -122,9 +126,9 @@ class Ear:
 
     def show(self, kinds: tuple[str, ...]) -> None:
         """One more sleeps who waits for `kinds`."""
+        if self._pid != os.getpid():
+            self._after_fork()
         with self._lock:
-            if self._pid != os.getpid():
-                self._after_fork()
             new = [kind for kind in kinds if not self._asleep[kind]]
             self._asleep.update(kinds)
             if self._thread is None and self._going:
@@ -147,6 +151,7 @@ class Ear:
 
     def _after_fork(self) -> None:
         self._pid = os.getpid()
+        self._lock = threading.Lock()
         self._thread = None
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
@@ -165,32 +170,37 @@ class Ear:
         while self._going and not self._lines.pooled:
             line = None
             try:
-                line = Line(self._lines.connect())
+                line = self._lines.listen(time.monotonic() + ANSWER)
                 if self._lines.pooled:
                     break  # it has just turned out: nobody would be heard through a pooler
-                self._lines.watch(line)
                 self._listen(line)
                 pause = 0.1
                 self._stay(line)
             except (DrayError, psycopg.Error, OSError) as error:
                 if self._going:
                     log.debug("not listening: %s", error)
+            except Exception:  # a defect must not leave everybody deaf for ever
+                log.exception("unexpected error while listening")
             finally:
                 self.hears = False
                 if line is not None:
-                    self._lines.unwatch(line)
-                    line.close()
+                    self._lines.unlisten(line)
                 if self._going:
                     for kind in KINDS:
                         self._bell.ring({kind})  # there may have been something meanwhile
-            select.select([], [], [], pause)
+            self._rest(pause)
             pause = min(RETRY, pause * 2)
 
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self._going and time.monotonic() < until:
+            time.sleep(min(0.1, seconds))
+
     def _listen(self, line: Line) -> None:
-        line.until = time.monotonic() + ANSWER
+        line.begin(time.monotonic() + ANSWER)
         for name in self._channels.values():
             line.plain.execute(f"listen {quoted(name)}")
-        line.until = 0.0
+        line.end()
 
     def _stay(self, line: Line) -> None:
         held: set[str] = set()
@@ -216,12 +226,13 @@ class Ear:
                 held = set(wanted)
                 release_at = None
             if now >= beat_at:
-                line.until = now + ANSWER
+                line.begin(now + ANSWER)
                 line.plain.execute("select")
-                line.until = 0.0
+                line.end()
                 beat_at = now + HEARTBEAT
-            self._take_notes(connection)
             timeout = (beat_at if release_at is None else release_at) - time.monotonic()
+            if self._take_notes(connection):
+                timeout = LINGER  # whoever was woken by them is about to get up
             for fd, _ in poll.poll(max(0.0, timeout * 1000)):
                 if fd == self._read:
                     with contextlib.suppress(OSError):
@@ -230,12 +241,12 @@ class Ear:
                     connection.pgconn.consume_input()
 
     def _ask(self, line: Line, function: str, kinds: set[str]) -> None:
-        line.until = time.monotonic() + ANSWER
+        line.begin(time.monotonic() + ANSWER)
         calls = ", ".join(f"{function}({self._area}, {KINDS[kind]})" for kind in sorted(kinds))
         line.plain.execute(f"select {calls}")
-        line.until = 0.0
+        line.end()
 
-    def _take_notes(self, connection: psycopg.Connection[object]) -> None:
+    def _take_notes(self, connection: psycopg.Connection[object]) -> bool:
         kinds = set()
         while note := connection.pgconn.notifies():
             kind = self._kinds.get(note.relname.decode())
@@ -243,5 +254,6 @@ class Ear:
                 kinds.add(kind)
         if kinds:
             self._bell.ring(kinds)
+        return bool(kinds)
 
 

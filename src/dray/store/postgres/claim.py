@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from dray.model.clock import SECOND
 from dray.model.job import Claimed
-from dray.model.lifecycle import decide_for
+from dray.model.lifecycle import Move, decide_for
 from dray.model.outcome import Cancelled
 from dray.store.plan import Plan, Query, Ring, Row, reads
 from dray.store.postgres.marks import LATER, START, Lane, Mark
@@ -20,9 +20,46 @@ from dray.store.sql.rows import CANCELLED, EXPIRED, PARKED, READY, RUNNING, SCHE
 from dray.store.values import Catch, Want
 
 #: the time, until when the node's lease lasts, when the next job becomes due, the lanes, and the rows with all that
-Survey = tuple[int, int | None, int | None, list[Lane], list[Row]]
+Seen = tuple[int, int | None, int | None, list[Lane], list[Row]]
 PROMOTE_AT_ONCE = 1000
 PARK_AT_ONCE = 10_000  # jobs of unknown tasks in one claim: a transaction must not go on for as long as a backlog is
+
+
+class Survey:
+    """One look at the time and the lanes, with what is learned from it for the next."""
+
+    def __init__(self, plans: ClaimPlans, sentence: str, params: Mapping[str, Any]) -> None:
+        self._plans = plans
+        ((low, _),), self._sweeps = plans.marks.ask([LATER])
+        self._began = time.monotonic()
+        self.query = Query(sentence, {**params, "now": plans.now(), "low": low})
+
+    def look(self) -> Plan[Seen]:
+        """Take it."""
+        seen = self.seen((yield self.query))
+        if seen is None:  # the marks said nothing any more
+            params = self.query.params
+            again = Query(self.query.sentence, {**params, "low": 0, **_from([START] * len(params.get("lanes", ())))})
+            seen = self.seen((yield again))
+        assert seen is not None
+        return seen
+
+    def seen(self, rows: list[Row]) -> Seen | None:
+        """What the answer says; None if the clock was set back, so that it has to be asked again."""
+        plans = self._plans
+        marks = plans.marks
+        now, until, later = rows[0][:3]
+        if marks.see(now, ()):
+            return None
+        if self._sweeps:
+            marks.swept(self._sweeps, time.monotonic() - self._began)
+        marks.emptied(LATER, later if later is not None and later <= now else now)
+        lanes = [Lane(*row[3:11]) for row in rows if row[3] is not None]
+        for lane in lanes:
+            if lane.id not in plans.ways:
+                plans.remember(lane.id, (lane.queue, lane.executor, lane.rank, lane.hold))
+        marks.see(now, lanes)
+        return now, until, later, lanes, rows
 
 
 class ClaimPlans(SettlePlans):
@@ -35,9 +72,10 @@ class ClaimPlans(SettlePlans):
         yield from self.write(tally)
         return catch
 
-    def claim_into(self, tally: Tally, want: Want, node: int) -> Plan[Catch]:
-        """`claim`, counted in `tally`."""
-        now, until, later, lanes, _ = yield from self._survey(self.say.survey, {"node": node, "boot": self.boot})
+    def claim_into(self, tally: Tally, want: Want, node: int, seen: Seen | None = None) -> Plan[Catch]:
+        """`claim`, counted in `tally`; `seen`: a survey that has been made already."""
+        survey = self.survey(self.say.survey, {"node": node, "boot": self.boot})
+        now, until, later, lanes, _ = seen or (yield from survey.look())
         if until is None:
             return Catch([], None, now, expelled=True)
         steady = self.steady_at(now)
@@ -60,22 +98,25 @@ class ClaimPlans(SettlePlans):
             self.marks.claimed[node] = now
         return Catch(got, 0.0 if more else _until(later, now), now)
 
-    def _survey(self, sentence: str, params: Mapping[str, Any]) -> Plan[Survey]:
-        ((low, _),), sweeps = self.marks.ask([LATER])
-        began = time.monotonic()
-        rows: list[Row] = yield Query(sentence, {**params, "now": self.now(), "low": low})
-        now, until, later = rows[0][:3]
-        if self.marks.see(now, ()):
-            return (yield from self._survey(sentence, {**params, **_from([START] * len(params.get("lanes", ())))}))
-        if sweeps:
-            self.marks.swept(sweeps, time.monotonic() - began)
-        self.marks.emptied(LATER, later if later is not None and later <= now else now)
-        lanes = [Lane(*row[3:11]) for row in rows if row[3] is not None]
-        for lane in lanes:
-            if lane.id not in self.ways:
-                self.remember(lane.id, (lane.queue, lane.executor, lane.rank, lane.hold))
-        self.marks.see(now, lanes)
-        return now, until, later, lanes, rows
+    def exchange(self, moves: Sequence[Move], want: Want | None, node: int) -> Plan[tuple[list[int], Catch | None]]:
+        """Settle and claim in one transaction: what a busy node does all day."""
+        tally = Tally()
+        stale: list[int] = []
+        catch = None
+        if want is None:
+            stale, _ = yield from self.settle_into(tally, moves, [])
+        elif not moves:
+            catch = yield from self.claim_into(tally, want, node)
+        else:
+            survey = self.survey(self.say.survey, {"node": node, "boot": self.boot})
+            stale, (rows,) = yield from self.settle_into(tally, moves, [survey.query])
+            catch = yield from self.claim_into(tally, want, node, survey.seen(rows))
+        yield from self.write(tally)
+        return stale, catch
+
+    def survey(self, sentence: str, params: Mapping[str, Any]) -> Survey:
+        """A look at the time and the lanes."""
+        return Survey(self, sentence, params)
 
     def _ways(self, lanes: Sequence[Lane], want: Want, executor: int) -> list[Lane]:
         """The lanes to look at, in the order to look. Parked jobs first: they have waited longer, and a queue that is never empty
@@ -206,7 +247,7 @@ class ClaimPlans(SettlePlans):
         marks, sweeps = self.marks.ask(ids)
         began = time.monotonic()
         params = {"lanes": ids, **_from(marks)}
-        now, _, later, lanes, rows = yield from self._survey(self.say.look, params)
+        now, _, later, lanes, rows = yield from self.survey(self.say.look, params).look()
         busy = {row[3] for row in rows if row[-1]}
         if sweeps and not busy:
             self.marks.swept(sweeps, time.monotonic() - began)

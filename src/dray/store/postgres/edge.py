@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -11,27 +11,33 @@ from psycopg.rows import tuple_row
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from dray.model.clock import Clock
-from dray.store.plan import Again, Apart, Bulk, Many, Now, Query, Ring, Steady, Step, drive
+from dray.store.plan import Again, Apart, Bulk, Many, Now, Query, Ring, Steady, Step, Together, drive
 
 BEGIN = "begin; select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
 NOW = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
 
 
 def ringing(area: int, channels: Mapping[str, str], kinds: Mapping[str, int], rung: set[str]) -> str:
+    """`rings` in one text."""
+    return "; ".join(rings(area, channels, kinds, rung))
+
+
+def rings(area: int, channels: Mapping[str, str], kinds: Mapping[str, int], rung: set[str]) -> list[str]:
     """The statements that wake whoever sleeps and waits for one of `rung`: who does holds a shared lock, for which is asked
     without waiting."""
-    return "; ".join(
+    return [
         f"select case when pg_try_advisory_lock({area}, {kinds[kind]}) then pg_advisory_unlock({area}, {kinds[kind]})::text "
         f"else pg_notify('{channels[kind].replace(chr(39), chr(39) * 2)}', '')::text end"
         for kind in sorted(rung)
-    )
+    ]
 
 
 class Edge:
     """Carries out steps on one connection in autocommit mode. A transaction is begun with the first step that needs one."""
 
     __slots__ = (
-        "_again", "_apart", "_begin_with", "_clock", "_fast", "_plain", "_reads", "_schema", "begun", "now", "rings", "sent",
+        "_again", "_apart", "_begin_with", "_clock", "_fast", "_plain", "_reads", "_schema", "_trailing", "begun", "now", "rings",
+        "sent",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +52,7 @@ class Edge:
         self._begin_with = begin
         self._reads = reads
         self._again = again
+        self._trailing: list[Query] = []
         self.begun = False
         self.sent = False  # a statement that is a transaction by itself has been sent
         self.now = 0
@@ -55,12 +62,9 @@ class Edge:
         """The answer to one step."""
         kind = type(step)
         if kind is Query:
-            if not self.begun:
-                if self._reads or step.alone:  # type: ignore[union-attr]
-                    self.sent = True
-                else:
-                    self._begin()
-            return fetched(self._fast.execute(step.sentence, step.params))  # type: ignore[union-attr]
+            return self._query(step)  # type: ignore[arg-type]
+        if kind is Together:
+            return self._together(step.queries)  # type: ignore[union-attr]
         if kind is Ring:
             self.rings.add(step.kind)  # type: ignore[union-attr]
             return None
@@ -83,6 +87,44 @@ class Edge:
             return copy(self._fast, self._schema, step)  # type: ignore[arg-type]
         raise TypeError(f"no such step: {step!r}")
 
+    def _query(self, query: Query) -> list[Any]:
+        if self.begun:
+            if query.quiet:
+                self._trailing.append(query)
+                return []
+        elif self._reads or query.alone:
+            self.sent = True
+        else:
+            self._begin()
+        return fetched(self._fast.execute(query.sentence, query.params))
+
+    def _together(self, queries: Sequence[Query]) -> list[list[Any]]:
+        if self._begin_with != BEGIN:  # behind a pooler a transaction begins with several statements
+            return [self.do(query) for query in queries]
+        connection = self._fast.connection
+        answers = [cursors(connection)[0] for _ in queries]
+        with connection.pipeline():
+            if not self.begun:
+                self._plain.execute("begin")
+            for cursor, query in zip(answers, queries, strict=True):
+                cursor.execute(query.sentence, query.params)
+        self.begun = True
+        return [fetched(cursor) for cursor in answers]
+
+    def finish(self, ringing: Sequence[str]) -> None:
+        """Commit, if a transaction was begun; `ringing`: what is to be said before, see `rings`."""
+        if not self.begun:
+            return
+        if not self._trailing:
+            self._plain.execute("; ".join([*ringing, "commit"]))
+            return
+        with self._fast.connection.pipeline():
+            for query in self._trailing:
+                self._fast.execute(query.sentence, query.params)
+            for statement in ringing:
+                self._plain.execute(statement)
+            self._plain.execute("commit")
+
     def _begin(self) -> None:
         self._plain.execute(self._begin_with)
         self.begun = True
@@ -97,6 +139,8 @@ class Edge:
             return int(self._plain.execute(NOW).fetchone()[0])  # type: ignore[index]
         if not self.begun:
             self._begin()
+        if not self.now:  # it was begun together with statements
+            self.now = int(self._plain.execute(NOW).fetchone()[0])  # type: ignore[index]
         return self.now
 
 

@@ -48,7 +48,7 @@ class LanePlans:
         changes = [(queue, state, n) for (queue, state), n in tally.changes() if n]
         if changes:
             queues, states, ns = zip(*changes, strict=True)
-            yield Query(self.say.ledger, {"queues": list(queues), "states": list(states), "ns": list(ns)})
+            yield Query(self.say.ledger, {"queues": list(queues), "states": list(states), "ns": list(ns)}, quiet=True)
 
     def lane(self, queue: str, executor: int, rank: int, hold: str = "") -> Plan[int]:
         """The number of a lane, which is made if there is none."""

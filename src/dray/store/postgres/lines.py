@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import select
 import socket
 import threading
 import time
@@ -12,30 +14,23 @@ from typing import Any
 import psycopg
 
 from dray.errors import StoreBusy, StoreUnavailable
-from dray.observe.log import get_logger
+from dray.store.postgres.dial import OLDEST as OLDEST
+from dray.store.postgres.dial import SETTINGS as SETTINGS
+from dray.store.postgres.dial import Dialer
 from dray.store.postgres.edge import cursors
 from dray.store.postgres.place import Place
-from dray.store.postgres.trouble import as_ours, too_late
+from dray.store.postgres.trouble import too_late
 
-log = get_logger("postgres")
+log = logging.getLogger("dray.postgres")
 
-MOST = 2  # connections for verbs; a third one listens
-CONNECT = 5  # seconds for a connection to be made, each time
+MOST = 2  # connections for verbs; the third one listens, and gives way to what must not wait
+ALL = 3
+HURRY = 0.5  # seconds that what must not wait does wait for one of the usual connections
+TOO_LATE = 1.2  # seconds before a deadline, from which on no connection is made for it: the driver takes up to two for that
 PATIENCE = 10.0  # seconds in which a caller's connection is tried to be made again while the server is away
 TICK = 0.25  # seconds between looks at the deadlines
-OLDEST = 130_000  # PostgreSQL 13: what is older lacks what the statements need
-#: Of the server's settings for our sessions. The planner: a plan made while a table was small must not be kept when it is large.
-#: The rest: a client that is cut off or stopped in the middle of a transaction must not keep its locks.
-SETTINGS = {
-    "enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off", "jit": "off",
-    "default_transaction_isolation": "read\\ committed", "statement_timeout": "60s",
-    "lock_timeout": "20s", "idle_in_transaction_session_timeout": "15s", "tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2",
-    "tcp_keepalives_count": "3", "tcp_user_timeout": "15s",
-}  # fmt: skip
-KEEPALIVE: dict[str, Any] = {
-    "connect_timeout": CONNECT, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15_000,
-    "application_name": "dray",
-}  # fmt: skip
+FORGOTTEN = 5.0  # seconds after its deadline, from which on a connection is not expected to be given back (Ctrl-C, say)
+LONG = 3600.0  # seconds for what has no deadline of its own
 
 
 class Line:
@@ -44,8 +39,24 @@ class Line:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
         self.fast, self.plain = cursors(connection)
-        self.until = 0.0  # monotonic; when the call under way is given up; 0: there is none
-        self.cut = False
+        self.since = 0.0  # monotonic; when the call under way began
+        self.until = 0.0  # … and when it is given up; 0: there is none
+        self.cut = False  # broken off by us
+        self.late = False  # … because the call under way had reached its deadline
+        self._poll = select.poll()
+        self._poll.register(connection.fileno(), select.POLLIN)
+
+    def begin(self, until: float) -> None:
+        """A call begins that is given up at `until` (monotonic)."""
+        self.since, self.until = time.monotonic(), until
+
+    def end(self) -> None:
+        """It is over."""
+        self.until = 0.0
+
+    def dead(self) -> bool:
+        """Whether an idle connection has come to its end: then there is something to read, though nothing has been asked."""
+        return bool(self._poll.poll(0))
 
     def hang_up(self) -> None:
         """End the call under way, from another thread."""
@@ -63,66 +74,89 @@ class Line:
 
 
 class Lines:
-    """At most two connections, made when they are needed."""
+    """At most two connections, made when they are needed, and one more that listens."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.pooled = place.pooler == "transaction"  # a session ends with each transaction
+        self.dialer = Dialer(place)
+        self._start()
+
+    def _start(self) -> None:
         self._idle: list[Line] = []
         self._all: list[Line] = []
-        self._watched: list[Line] = []
         self._made = 0
+        self._ear: Line | None = None
+        self._new: set[Line] = set()  # being greeted
         self._free = threading.Condition()
         self._watch: threading.Thread | None = None
         self._closed = False
+        self._pid = os.getpid()
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a session ends with each transaction."""
+        return self.dialer.pooled
 
     # -- taking and giving
 
-    def take(self, until: float, *, fresh: bool = False) -> Line:
-        """A connection; `until` (monotonic) is the deadline of what it is for. `fresh`: one that is new. Raises StoreError."""
+    def take(self, until: float, *, by: float | None = None, fresh: bool = False, urgent: bool = False) -> Line:
+        """A connection; `until` (monotonic) is the deadline of what it is for. `by`: when it is too late to make one. `fresh`: one
+        that is new. `urgent`: if the others are busy, in the place of the one that listens. Raises StoreError."""
+        self._mine()
+        began = time.monotonic()
         with self._free:
             while True:
                 self._check_open()
-                if fresh:
-                    while self._idle:
-                        self._drop(self._idle.pop())
-                if self._idle:
-                    line = self._idle.pop()
-                    break
-                if self._made < MOST:
+                left = until - time.monotonic()
+                if left > 0 and (line := self._take_idle(until, fresh)) is not None:
+                    return line
+                hurry = urgent and time.monotonic() - began >= HURRY
+                timely = by is None or time.monotonic() < by
+                if timely and (self._made < MOST or (hurry and self._made < ALL)):
                     self._made += 1
-                    line = None  # type: ignore[assignment]
+                    if self._made > MOST and self._ear is not None:
+                        self._ear.hang_up()
                     break
-                if not self._free.wait(until - time.monotonic()):
+                if left <= 0 or (self._made < MOST and not timely):
                     raise StoreBusy(
-                        f"Both connections to {self.place.where} were busy for {self.place.timeout:.0f} seconds; enqueue many jobs "
+                        f"All connections to {self.place.where} were busy for {until - began:.0f} seconds; enqueue many jobs "
                         "with enqueue_many, and look for what is slow with `dray doctor`."
                     )
-        if line is None:
-            line = self._new()
-        line.until = until
-        return line
+                self._free.wait(min(left, HURRY) if urgent else left)
+        return self._add(until)
 
-    def _new(self) -> Line:
+    def _take_idle(self, until: float, fresh: bool) -> Line | None:
+        while self._idle:
+            line = self._idle.pop()
+            if not fresh and not line.dead():
+                line.begin(until)
+                return line
+            self._drop(line)
+        return None
+
+    def _add(self, until: float) -> Line:
         try:
-            line = Line(self.connect())
+            line = self._dial(until)
         except BaseException:
             with self._free:
                 self._made -= 1
                 self._free.notify()
             raise
         with self._free:
+            if self._closed:
+                line.close()
+            line.begin(until)
             self._all.append(line)
             self._start_watch()
         return line
 
     def give(self, line: Line) -> None:
         """Done with it."""
-        line.until = 0.0
         with self._free:
-            if self._closed or line.cut or line.connection.broken:
+            line.end()
+            if self._closed or line.cut or line.connection.broken or self._made > MOST:
                 self._drop(line)
-            else:
+            elif line in self._all:
                 self._idle.append(line)
             self._free.notify()
 
@@ -133,7 +167,7 @@ class Lines:
             self._free.notify()
 
     def _drop(self, line: Line) -> None:
-        line.until = 0.0
+        line.end()
         line.close()
         if line in self._all:
             self._all.remove(line)
@@ -142,74 +176,67 @@ class Lines:
     # -- connecting
 
     def connect(self) -> psycopg.Connection[Any]:
-        """A new connection, in autocommit mode. Raises StoreError."""
-        place = self.place
+        """A new connection, in autocommit mode, that is nobody else's. Raises StoreError."""
+        connection = self.dialer.dial(time.monotonic() + LONG)
         try:
-            connection = self._dial()
-        except psycopg.Error as error:
-            raise as_ours(error, place.where) from error
-        try:
-            version = connection.info.server_version
-            if version < OLDEST:
-                raise StoreUnavailable(
-                    f"The server of {place.where} is PostgreSQL {version // 10_000}; Dray needs {OLDEST // 10_000} or later."
-                )
-            if place.pooler == "auto" and not self.pooled:
-                (pid,) = connection.execute("select pg_backend_pid()").fetchone() or (0,)
-                if pid != connection.info.backend_pid:  # it answers with a number of its own
-                    self._behind_pooler("its answers come from another process than the one that was connected to")
-            if self.pooled:
-                connection.prepare_threshold = None
-        except psycopg.Error as error:
-            connection.close()
-            raise as_ours(error, place.where) from error
+            self.dialer.greet(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _dial(self) -> psycopg.Connection[Any]:
-        named = {key: value for key, value in KEEPALIVE.items() if f"{key}=" not in self.place.dsn}
-        if "," in self.place.dsn.partition("?")[0] and "target_session_attrs" not in self.place.dsn:
-            named["target_session_attrs"] = "read-write"
-        if self.pooled:
-            return psycopg.Connection.connect(self.place.dsn, autocommit=True, **named)
-        options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+    def _dial(self, until: float) -> Line:
+        line = Line(self.dialer.dial(until))
+        line.begin(until)
+        with self._free:
+            self._new.add(line)
+            self._start_watch()
         try:
-            return psycopg.Connection.connect(self.place.dsn, autocommit=True, options=options, **named)
-        except psycopg.OperationalError as error:
-            if "unsupported startup parameter" not in str(error) or self.place.pooler == "session":
-                raise
-            self._behind_pooler(str(error).strip())
-            return psycopg.Connection.connect(self.place.dsn, autocommit=True, **named)
+            self.dialer.greet(line.connection)
+        except BaseException:
+            line.close()
+            raise
+        finally:
+            line.end()
+            with self._free:
+                self._new.discard(line)
+        return line
 
-    def _behind_pooler(self, why: str) -> None:
-        if not self.pooled:
-            self.pooled = True
-            log.info(
-                "%s is behind a pooler (%s): statements are not prepared, and workers look for jobs instead of being woken. Say "
-                "?pooler=transaction to have it so at once, or ?pooler=session if it pools sessions.", self.place.where, why,
-            )  # fmt: skip
+    def listen(self, until: float) -> Line:
+        """The connection that listens; who has it gives it back with `unlisten`. Raises StoreError."""
+        self._mine()
+        with self._free:
+            self._check_open()
+            self._check_room()
+        line = self._dial(until)
+        try:
+            with self._free:
+                self._check_room()
+                self._ear = line
+        except StoreBusy:
+            line.close()
+            raise
+        return line
+
+    def unlisten(self, line: Line) -> None:
+        """It listens no more."""
+        line.close()
+        with self._free:
+            if self._ear is line:
+                self._ear = None
+
+    def _check_room(self) -> None:
+        if self._made > MOST:
+            raise StoreBusy(f"All connections to {self.place.where} are needed for what must not wait.")
 
     def found_pooler(self, why: str) -> None:
         """Statements turned out not to stay prepared."""
-        self._behind_pooler(why)
+        self.dialer.behind_pooler(why)
         with self._free:
             while self._idle:
                 self._drop(self._idle.pop())
 
     # -- deadlines
-
-    def watch(self, line: Line) -> None:
-        """Keep the deadlines of a connection that is nobody else's."""
-        with self._free:
-            self._watched.append(line)
-            self._start_watch()
-
-    def unwatch(self, line: Line) -> None:
-        """It is closed."""
-        with self._free:
-            self._watched = [other for other in self._watched if other is not line]
 
     def _start_watch(self) -> None:
         if self._watch is None:
@@ -218,13 +245,23 @@ class Lines:
 
     def _keep_deadlines(self) -> None:
         # A server that has gone without a word, or a network that swallows what is sent, would keep a call waiting for ever.
-        while not self._closed:
+        while True:
             time.sleep(TICK)
-            now = time.monotonic()
-            for line in [*self._all, *self._watched]:
-                if line.until and now > line.until and not line.cut:
-                    log.warning("%s", too_late(self.place.where, self.place.timeout))
-                    line.hang_up()
+            with self._free:
+                if self._closed and not (self._all or self._new or self._ear):
+                    self._watch = None
+                    return
+                now = time.monotonic()
+                for line in [*self._all, *self._new, *([] if self._ear is None else [self._ear])]:
+                    if not line.until or now <= line.until:
+                        continue
+                    if not line.cut:
+                        log.warning("%s", too_late(self.place.where, line.until - line.since))
+                        line.late = True
+                        line.hang_up()
+                    elif now > line.until + FORGOTTEN and line in self._all:
+                        self._drop(line)
+                        self._free.notify()
 
     # -- the end
 
@@ -240,7 +277,8 @@ class Lines:
                 self._drop(self._idle.pop())
             self._free.notify_all()
 
-    def abandon(self) -> None:
-        """After a fork: they belong to the parent, and must be neither used nor closed here."""
-        self._left = list(self._all)
-        self._closed = True
+    def _mine(self) -> None:
+        # In a child: what there is belongs to the parent, and must be neither used nor closed here.
+        if self._pid != os.getpid():
+            self._left = [*self._all, self._ear]
+            self._start()

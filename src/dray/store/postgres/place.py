@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from msgspec import Struct
@@ -45,15 +47,8 @@ def place_of(url: str) -> Place:
     `schema`: where the tables are (default: dray). `pooler`: what stands between: `none`, `session`, `transaction` (as PgBouncer
     calls its modes) or `auto`, which finds out. `timeout`: seconds that a call may take, 30. The other parameters are libpq's.
     """
+    _check_form(url)
     parts = urlsplit(url)
-    try:
-        _ = parts.port if "," not in parts.netloc else None
-    except ValueError as error:
-        raise ConfigurationError(
-            f"The port in {shown(url)!r} cannot be read ({error}); write postgresql://host:5432/database."
-        ) from None
-    if parts.fragment:
-        raise ConfigurationError(f"There is a # in {shown(url)!r}; in a password write it as %23.")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     schema = options.pop("schema", SCHEMA)
     pooler = options.pop("pooler", "auto")
@@ -72,20 +67,45 @@ def place_of(url: str) -> Place:
         raise ConfigurationError(f"timeout={timeout!r} in {shown(url)!r} is not a number of seconds from 1 to 3600.")
     wrong = sorted(set(options) - LIBPQ)
     if wrong:
+        close = difflib.get_close_matches(wrong[0], (*LIBPQ, "schema", "pooler", "timeout"), 1)
         raise ConfigurationError(
-            f"{', '.join(wrong)} in {shown(url)!r} is no option of a PostgreSQL store; it has schema, pooler and timeout, and the "
-            "connection parameters of libpq."
+            f"{', '.join(wrong)} in {shown(url)!r} is no option of a PostgreSQL store"
+            + (f"; did you mean {close[0]}?" if close else "; it has schema, pooler, timeout, and the parameters of libpq.")
         )
     query = urlencode(options, quote_via=quote)
     dsn = f"postgresql://{parts.netloc}{parts.path}" + (f"?{query}" if query else "")
     return Place(url, dsn, schema, pooler, seconds)
 
 
+def _check_form(url: str) -> None:
+    """Raises ConfigurationError for what the driver would misread, or not read at all."""
+    rest = url.partition(":")[2]
+    if not rest.startswith("//"):
+        raise ConfigurationError(f"{shown(url)!r} lacks the slashes of a URL; write postgresql://user@host:5432/database.")
+    authority = re.split(r"[/?#]", rest[2:], maxsplit=1)[0]
+    host = authority.rpartition("@")[2]
+    stray = next((sign for sign in "/?#" if sign in rest[2:].rpartition("@")[0]), None)
+    if "@" not in authority and stray is not None and re.search(r":(?!\d+$)", authority):
+        code = quote(stray, safe="")
+        raise ConfigurationError(f"There is a {stray} in the user or password of {shown(url)!r}; write it as {code} there.")
+    if authority.count("@") > 1:
+        raise ConfigurationError(f"There are several @ in {shown(url)!r}; in a user or password write it as %40.")
+    if re.search(r"%(?![0-9A-Fa-f]{2})", authority):
+        raise ConfigurationError(f"There is a % in {shown(url)!r} that begins no code such as %40; write the sign itself as %25.")
+    if "#" in rest:
+        raise ConfigurationError(f"There is a # in {shown(url)!r}, which ends a URL; write it as %23.")
+    for one in host.split(","):
+        port = one.rpartition("]")[2].partition(":")[2]
+        if one.startswith("[") != ("]" in one) or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
+            raise ConfigurationError(
+                f"The port in {shown(url)!r} cannot be read: {one!r} is not a host with a port from 1 to 65535; write "
+                "postgresql://user@host:5432/database (an IPv6 address in square brackets)."
+            )
+
+
 def shown(url: str) -> str:
-    """A URL without its password."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    hidden = user.partition(":")[0] + (":***" if ":" in user else "")
-    return url.replace(parts.netloc, f"{hidden}{at}{host}", 1) if at else url
+    """A URL without its passwords; also one that is wrongly written."""
+    url = re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:***@", url, count=1, flags=re.DOTALL)
+    return re.sub(r"([?&](?:password|sslpassword)=)[^&#]*", r"\1***", url)
 
 

@@ -21,8 +21,9 @@ from dray.errors import StoreUnavailable
 from dray.model.clock import Clock
 from dray.store.bell import Bell
 from dray.store.plan import Apart, Plan, drive
-from dray.store.postgres.edge import BEGIN, Edge, ringing
-from dray.store.postgres.lines import PATIENCE, Line, Lines
+from dray.store.postgres.dial import SETTINGS, limits
+from dray.store.postgres.edge import BEGIN, Edge, rings
+from dray.store.postgres.lines import PATIENCE, TOO_LATE, Line, Lines
 from dray.store.postgres.place import Place
 from dray.store.postgres.plans import KINDS, PostgresPlans
 from dray.store.postgres.trouble import POOLED, UNLUCKY, as_ours, is_gone, too_late
@@ -33,12 +34,8 @@ T = TypeVar("T")
 SERVANTS = 2  # threads that work for coroutines
 TOGETHER = 100  # requests of coroutines in one transaction
 TRIES = 5  # of a transaction that gets in the way of others
-#: Sent with the begin of each transaction where a session does not last.
-POOLED_BEGIN = BEGIN.replace(
-    "begin;", "begin isolation level read committed; set local enable_seqscan = off; set local enable_bitmapscan = off; "
-    "set local enable_sort = off; set local jit = off; "
-    "set local statement_timeout = '60s'; set local idle_in_transaction_session_timeout = '15s';",
-)  # fmt: skip
+#: Classes of errors after which it is open whether a transaction has been committed: the connection, or the server, went away.
+OPEN_ENDED = ("08", "57P")
 
 
 class PostgresSession:
@@ -49,22 +46,19 @@ class PostgresSession:
         self.lines = Lines(place)
         self._plans = plans
         self._clock = clock
+        self._pooled_begin = pooled_begin(place)
         self.bell: Bell | None = None
         self._pid = os.getpid()
         self._start()
 
     def _start(self) -> None:
-        self._wanted: deque[Request] = deque()
+        self._wanted: deque[tuple[float, Request]] = deque()  # and since when
         self._some = threading.Condition()
         self._servants = 0
         self._resting = 0
         self._closed = False
 
     def _after_fork(self) -> None:
-        # A connection must not be used on both sides of a fork. The child leaves the inherited ones alone and makes its own.
-        self._inherited = self.lines
-        self.lines.abandon()
-        self.lines = Lines(self.place)
         self._pid = os.getpid()
         self._start()
 
@@ -72,16 +66,24 @@ class PostgresSession:
 
     def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
         """Carry out one verb, in one transaction. Raises StoreError."""
+        return self._run(time.monotonic(), verb, *args)
+
+    def _run(self, began: float, verb: Callable[..., Plan[T]], *args: Any) -> T:
+        """`run` of what has been asked for at `began`."""
         if self._pid != os.getpid():
             self._after_fork()
-        allowed = min(self.place.timeout, getattr(_plain(verb), "within", self.place.timeout))
-        began = time.monotonic()
-        until, again, fresh, unlucky, pause = began + allowed, False, False, 0, 0.05
+        plain = _plain(verb)
+        limit, reads = getattr(plain, "within", None), getattr(plain, "reads", False)
+        allowed = min(self.place.timeout, limit or self.place.timeout)
+        until, by = began + allowed, began + max(allowed / 2, allowed - TOO_LATE)
+        repeatable, urgent = reads or getattr(plain, "repeatable", False), limit is not None and not reads
+        again, fresh, unlucky, pause = getattr(verb, "again", False), False, 0, 0.05
         while True:
+            patience = min(by, began + PATIENCE)
             try:
-                line = self.lines.take(until, fresh=fresh)
+                line = self.lines.take(until, by=by, fresh=fresh, urgent=urgent)
             except StoreUnavailable:
-                if time.monotonic() + pause > min(until, began + PATIENCE) or self._closed:
+                if time.monotonic() + pause > patience or self._closed:
                     raise
                 time.sleep(pause)  # the server is away; a restart takes a second or two
                 pause = min(1.0, pause * 2)
@@ -90,9 +92,8 @@ class PostgresSession:
             try:
                 return attempt.run()  # type: ignore[no-any-return]
             except psycopg.Error as error:
-                safe = not attempt.doubtful or getattr(_plain(verb), "repeatable", False) or getattr(_plain(verb), "reads", False)
-                if line.cut:
-                    raise too_late(self.place.where, allowed) from error
+                if line.late:
+                    raise too_late(self.place.where, time.monotonic() - began) from error
                 if isinstance(error, POOLED) and not self.lines.pooled:
                     self.lines.found_pooler(str(error).strip())
                 elif isinstance(error, UNLUCKY) and unlucky < TRIES:
@@ -100,7 +101,7 @@ class PostgresSession:
                     time.sleep(0.01 * unlucky)
                 elif isinstance(error, psycopg.errors.UniqueViolation) and not again:
                     again = True  # of a COPY that is sent again, say; the other way does not mind
-                elif is_gone(error) and safe and time.monotonic() + pause < min(until, began + PATIENCE):
+                elif is_gone(error) and (repeatable or not attempt.doubtful) and time.monotonic() + pause < patience:
                     again, fresh = again or attempt.doubtful, True
                     time.sleep(pause)
                     pause = min(1.0, pause * 2)
@@ -109,9 +110,11 @@ class PostgresSession:
 
     def edge(self, line: Line, verb: Callable[..., Any], again: bool) -> Edge:
         """Where the steps of one verb are carried out."""
+        if self._clock is not None:  # the clock of a test is turned more often than the marks are used
+            self._plans.marks.see(self._clock.wall(), ())
         return Edge(
             line.fast, line.plain, schema=self.place.schema, clock=self._clock, apart=lambda step: self._apart(line, step),
-            begin=POOLED_BEGIN if self.lines.pooled else BEGIN, reads=getattr(_plain(verb), "reads", False), again=again,
+            begin=self._pooled_begin if self.lines.pooled else BEGIN, reads=getattr(_plain(verb), "reads", False), again=again,
         )  # fmt: skip
 
     def _apart(self, line: Line, step: Apart) -> Any:
@@ -119,9 +122,7 @@ class PostgresSession:
         return self._finish(line, edge, drive(step.verb(*step.args), edge.do))
 
     def _finish(self, line: Line, edge: Edge, answer: T) -> T:
-        if edge.begun:
-            rung = ringing(self._plans.area, self._plans.channels, KINDS, edge.rings) + "; " if edge.rings else ""
-            line.plain.execute(f"{rung}commit")
+        edge.finish(rings(self._plans.area, self._plans.channels, KINDS, edge.rings))
         return answer
 
     def announce(self, edge: Edge) -> None:
@@ -139,7 +140,7 @@ class PostgresSession:
         with self._some:
             if self._closed:
                 raise StoreUnavailable(f"The store {self.place.where} has been closed; open a new Dray() to use it again.")
-            self._wanted.append(Request(verb, args, future))
+            self._wanted.append((time.monotonic(), Request(verb, args, future)))
             if self._resting == 0 and self._servants < SERVANTS:
                 self._servants += 1
                 threading.Thread(target=self._serve, name="dray-store", daemon=True).start()
@@ -157,38 +158,39 @@ class PostgresSession:
                     return
                 batch = self._take_up()
             # Whoever waits for it no more: nothing has been done for him yet.
-            batch = [request for request in batch if request.future is None or not request.future.cancelled()]
+            batch = [(asked, request) for asked, request in batch if request.future is None or not request.future.cancelled()]
             if len(batch) > 1:
                 self._serve_together(batch)
             else:
                 self._serve_each(batch)
 
-    def _take_up(self) -> list[Request]:
+    def _take_up(self) -> list[tuple[float, Request]]:
         """The next request; if it enqueues, together with those behind it that do."""
         batch = [self._wanted.popleft()]
-        while self._wanted and len(batch) < TOGETHER and all(r.verb == self._plans.add for r in (batch[-1], self._wanted[0])):
+        while self._wanted and len(batch) < TOGETHER and all(r.verb == self._plans.add for _, r in (batch[-1], self._wanted[0])):
             batch.append(self._wanted.popleft())
         return batch
 
-    def _serve_together(self, batch: list[Request]) -> None:
+    def _serve_together(self, batch: list[tuple[float, Request]]) -> None:
         """What several coroutines enqueue at once is one transaction, and one flush to disk."""
+        requests = [request for _, request in batch]
         try:
-            self.run(self._plans.add, [job for request in batch for job in request.args[0]])
+            self._run(batch[0][0], self._plans.add, [job for request in requests for job in request.args[0]])
         except StoreUnavailable as error:  # each has waited for long enough
-            for request in batch:
+            for request in requests:
                 finish(request, error=error)
-            answer_futures(batch)
+            answer_futures(requests)
         except Exception:  # one of them spoilt it, and nothing is written: each for itself, so that only that one fails
             self._serve_each(batch)
         else:
-            for request in batch:
+            for request in requests:
                 finish(request)
-            answer_futures(batch)
+            answer_futures(requests)
 
-    def _serve_each(self, batch: list[Request]) -> None:
-        for request in batch:
+    def _serve_each(self, batch: list[tuple[float, Request]]) -> None:
+        for asked, request in batch:
             try:
-                finish(request, self.run(request.verb, *request.args))
+                finish(request, self._run(asked, request.verb, *request.args))
             except Exception as error:
                 finish(request, error=error)
             answer_futures([request])
@@ -226,7 +228,8 @@ class _Attempt:
             self.doubtful = True
             session._finish(line, edge, answer)
         except BaseException as error:
-            self.doubtful = self.doubtful or edge.sent
+            # What the server itself says of a statement or a commit is that it was not carried out.
+            self.doubtful = (self.doubtful or edge.sent) and not _refused(error)
             session._plans.marks.forget()
             if isinstance(error, Exception) and not is_gone(error) and self._rolled_back(edge):
                 session.lines.give(line)
@@ -254,3 +257,12 @@ def _plain(verb: Callable[..., Any]) -> Any:
     return getattr(verb, "func", verb)
 
 
+def _refused(error: BaseException) -> bool:
+    state = error.sqlstate if isinstance(error, psycopg.Error) else None
+    return state is not None and not state.startswith(OPEN_ENDED)
+
+
+def pooled_begin(place: Place) -> str:
+    """What is sent with the begin of each transaction where a session does not last."""
+    local = " ".join(f"set local {name} = {value};" for name, value in {**SETTINGS, **limits(place)}.items())
+    return BEGIN.replace("begin;", f"begin isolation level read committed; {local}")

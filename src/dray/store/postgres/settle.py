@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from dray.model.clock import SECOND
 from dray.model.job import KEEP_CANCELLED, Claimed, State
 from dray.model.lifecycle import Move
-from dray.store.plan import Again, Now, Plan, Query, Ring, Row, reads, repeatable
+from dray.store.plan import Again, Now, Plan, Query, Ring, Row, Together, reads, repeatable
 from dray.store.postgres.enqueue import EnqueuePlans
+from dray.store.postgres.text import storable
 from dray.store.sql.notes import NotePlans
 from dray.store.sql.rows import CODES, READY, RUNNING, SCHEDULED, SUCCEEDED, Tally, lenient
-from dray.store.values import Catch, Want
 
 Runs = dict[int, Row]
 
@@ -27,25 +27,34 @@ class SettlePlans(EnqueuePlans, NotePlans):
     def settle(self, moves: Sequence[Move]) -> Plan[list[int]]:
         """Write what became of jobs. The answer: the `seq` of those whose claim was stale; nothing of them was changed."""
         tally = Tally()
-        stale = yield from self.settle_into(tally, moves)
+        stale, _ = yield from self.settle_into(tally, moves, [])
         yield from self.write(tally)
         return stale
 
-    def settle_into(self, tally: Tally, moves: Sequence[Move]) -> Plan[list[int]]:
-        """`settle`, counted in `tally`."""
-        now: int = yield Now()
+    def settle_into(self, tally: Tally, moves: Sequence[Move], beside: Sequence[Query]) -> Plan[tuple[list[int], list[list[Row]]]]:
+        """`settle`, counted in `tally`; with the answers of other statements, which are sent in the same round trip."""
         plain = [move for move in moves if move.state is State.SUCCEEDED and move.result is None]
         fruitful = [move for move in moves if move.state is State.SUCCEEDED and move.result is not None]
         others = [move for move in moves if move.state is not State.SUCCEEDED]
+        queries = []
+        if plain:
+            params = {**_claims(plain), "keeps": [int(move.keep * SECOND) for move in plain], "now": self.now()}
+            queries.append(Query(self.say.succeed, params))
+        if fruitful:
+            queries.append(self._finishing(fruitful, self.now()))
+        if others:
+            queries.append(Query(self.say.runs, _claims(others)))
+        asked = [*queries, *beside]
+        answers: list[list[Row]] = [(yield asked[0])] if len(asked) == 1 else (yield Together(asked))
+        mine, others_rows = answers[: len(queries)], answers[len(queries) :]
         stale: list[int] = []
         if plain:
-            params = {**_claims(plain), "keeps": [int(move.keep * SECOND) for move in plain], "now": now}
-            stale += _missing(plain, (yield Query(self.say.succeed, params)), tally)
+            stale += _missing(plain, mine.pop(0), tally)
         if fruitful:
-            stale += _missing(fruitful, (yield from self.finish(fruitful, now)), tally)
+            stale += _missing(fruitful, mine.pop(0), tally)
         ended, woken = len(plain) + len(fruitful) > len(stale), False
         if others:
-            ended_too, woken, late = yield from self._settle_others(others, now, tally)
+            ended_too, woken, late = yield from self._settle_others(others, mine.pop(0), tally)
             ended = ended or ended_too
             stale += late
         if stale and (yield Again()):
@@ -54,24 +63,26 @@ class SettlePlans(EnqueuePlans, NotePlans):
             yield Ring("done")
         if woken:
             yield Ring("work")
-        return stale
+        return stale, others_rows
 
     def finish(self, moves: Sequence[Move], now: int) -> Plan[list[Row]]:
         """Move running jobs to where the final ones are; the `seq` of those that were."""
-        rows: list[Row] = yield Query(
+        return (yield self._finishing(moves, now))  # type: ignore[no-any-return]
+
+    def _finishing(self, moves: Sequence[Move], now: int | None) -> Query:
+        return Query(
             self.say.finish,
             {
                 **_claims(moves), "states": [CODES[move.state] for move in moves],
                 "keeps": [int(move.keep * SECOND) for move in moves], "backs": [0 if move.counts else 1 for move in moves],
-                "losts": [1 if move.lost else 0 for move in moves], "reasons": [move.reason for move in moves],
+                "losts": [1 if move.lost else 0 for move in moves], "reasons": reasons(moves),
                 "results": [move.result for move in moves], "errors": [encoded(move) for move in moves], "now": now,
             },
         )  # fmt: skip
-        return rows
 
-    def _settle_others(self, moves: Sequence[Move], now: int, tally: Tally) -> Plan[tuple[bool, bool, list[int]]]:
+    def _settle_others(self, moves: Sequence[Move], found: Sequence[Row], tally: Tally) -> Plan[tuple[bool, bool, list[int]]]:
         """What did not succeed. Somebody may have asked to cancel a job while it ran: then it does not run again."""
-        found: list[Row] = yield Query(self.say.runs, _claims(moves))
+        now: int = yield Now()
         runs: Runs = {row[0]: row for row in found}
         stale: list[int] = []
         final: list[Move] = []
@@ -109,7 +120,7 @@ class SettlePlans(EnqueuePlans, NotePlans):
             {
                 **_claims(moves), "states": [_code(move) for move in moves],
                 "dues": [now + int(move.delay * SECOND) for move in moves], "backs": [0 if move.counts else 1 for move in moves],
-                "losts": [1 if move.lost else 0 for move in moves], "reasons": [move.reason for move in moves],
+                "losts": [1 if move.lost else 0 for move in moves], "reasons": reasons(moves),
                 "errors": [encoded(move) for move in moves],
             },
         )  # fmt: skip
@@ -122,27 +133,18 @@ class SettlePlans(EnqueuePlans, NotePlans):
                     **_claims([move for move, _ in past]), "attempts": [run[2] for _, run in past],
                     "words": [move.word for move, _ in past], "nodes": [run[3] for _, run in past],
                     "starts": [run[4] for _, run in past], "ends": [now] * len(past),
-                    "reasons": [move.reason for move, _ in past], "errors": [encoded(move) for move, _ in past],
+                    "reasons": reasons([move for move, _ in past]), "errors": [encoded(move) for move, _ in past],
                 },
             )  # fmt: skip
 
     def _really_stale(self, moves: Sequence[Move], stale: Sequence[int]) -> Plan[list[int]]:
         """This is another try: what the first has written after all is not stale."""
         doubtful = [move for move in moves if move.seq in set(stale)]
-        written = {row[0] for row in (yield Query(self.say.settled, _claims(doubtful)))}
+        params = {
+            **_claims(doubtful), "states": [CODES[move.state] for move in doubtful], "words": [move.word for move in doubtful],
+        }  # fmt: skip
+        written = {row[0] for row in (yield Query(self.say.settled, params))}
         return [seq for seq in stale if seq not in written]
-
-    def exchange(self, moves: Sequence[Move], want: Want | None, node: int) -> Plan[tuple[list[int], Catch | None]]:
-        """Settle and claim in one transaction: what a busy node does all day."""
-        tally = Tally()
-        stale: list[int] = []
-        if moves:
-            stale = yield from self.settle_into(tally, moves)
-        catch = None
-        if want is not None:
-            catch = yield from self.claim_into(tally, want, node)  # type: ignore[attr-defined]
-        yield from self.write(tally)
-        return stale, catch
 
     @repeatable
     def release(self, jobs: Sequence[Claimed]) -> Plan[None]:
@@ -154,19 +156,25 @@ class SettlePlans(EnqueuePlans, NotePlans):
         rows: list[Row] = yield Query(
             self.say.release, {"seqs": [seq for seq, _ in by_key], "claims": [claim for _, claim in by_key]}
         )
-        given = {seq for seq, _, _ in rows}
+        given = {(seq, claim) for seq, claim, _, _ in rows}
         tally = Tally()
         left = []
         for job in by_key.values():
-            if job.seq in given:
+            if (job.seq, job.claim) in given:
                 tally.move(job.queue, RUNNING, READY)
             else:  # somebody asked to cancel it, or the claim is stale: settling knows both
                 left.append(Move(job.seq, job.claim, job.queue, State.READY, "interrupted", counts=False))
-        yield from self.came_back([(lane, due) for _, lane, due in rows], now)
+        yield from self.came_back([(lane, due) for _, _, lane, due in rows], now)
         yield from self.write(tally)
         if left:
             yield from self.settle(left)
         yield Ring("work")
+
+    def note(
+        self, progress: Sequence[tuple[bytes, int, int]], logs: Sequence[tuple[int, str, str, int, int]], keep: int
+    ) -> Plan[None]:
+        """Write what running jobs say of themselves; see `NotePlans`."""
+        yield from super().note(progress, [(at, level, storable(text), seq, claim) for at, level, text, seq, claim in logs], keep)
 
     @reads
     def own(self, seq: int, claim: int) -> Plan[bool]:
@@ -207,6 +215,11 @@ def keep_of(options: bytes | None, usual: float) -> float:
     found = lenient(options)
     keep = found.get("result_ttl") if isinstance(found, dict) else None
     return float(keep) if isinstance(keep, (int, float)) else usual
+
+
+def reasons(moves: Sequence[Move]) -> list[str | None]:
+    """Their reasons, as they are kept."""
+    return [storable(move.reason) for move in moves]
 
 
 def encoded(move: Move) -> bytes | None:

@@ -14,6 +14,7 @@ from dray.store.postgres.bell import PostgresBell, PostgresListener
 from dray.store.postgres.place import Place
 from dray.store.postgres.plans import PostgresPlans
 from dray.store.postgres.session import PostgresSession
+from dray.store.postgres.transaction import PostgresTransactions
 from dray.store.protocol import Bound
 from dray.store.values import Capabilities
 
@@ -34,6 +35,7 @@ class PostgresStore:
         self.session = PostgresSession(place, self.plans, clock=clock)
         self.bell = PostgresBell(self.session.lines, self.plans)
         self.session.bell = self.bell
+        self.transactions = PostgresTransactions(self)
         self._pulses = itertools.count()
         try:
             self._prepare(migrate)
@@ -81,5 +83,6 @@ class PostgresStore:
     def close(self) -> None:
         """Close it."""
         self.bell.stop()
+        self.transactions.close()
         self.session.close()
 

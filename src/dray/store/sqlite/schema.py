@@ -1,4 +1,7 @@
-"""The schema of a SQLite store: numbered migrations, each applied once, in one transaction."""
+"""The schema of a SQLite store: numbered migrations, each applied once, all that are missing in one transaction.
+
+Which code works with which schema: see `dray.store.migrations`.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,17 @@ import functools
 import sqlite3
 from pathlib import Path
 
-from dray.errors import NotAStore, SchemaMismatch
+from dray.errors import NotAStore
+from dray.store import migrations as rules
+from dray.store.migrations import Migration
 
 FOLDER = Path(__file__).parent / "migrations"
 
 
 @functools.cache
-def migrations() -> list[tuple[int, str, str]]:
+def migrations() -> list[Migration]:
     """(number, name, SQL) of each, in order."""
-    found = []
-    for file in sorted(FOLDER.glob("*.sql")):
-        number, _, name = file.stem.partition("_")
-        found.append((int(number), name, file.read_text(encoding="utf-8")))
-    return found
+    return rules.load(FOLDER)
 
 
 def newest() -> int:
@@ -28,49 +29,60 @@ def newest() -> int:
 
 def version(connection: sqlite3.Connection) -> int:
     """The schema that the database has; 0 if it has none of ours."""
+    return rules.version_in(meta(connection))[0]
+
+
+def meta(connection: sqlite3.Connection) -> dict[str, str]:
+    """What the store says of itself: "schema", "oldest", and when each migration was applied, as "applied:1" (ISO 8601, UTC);
+    nothing if there is no store."""
     has_meta = connection.execute("select 1 from sqlite_master where type = 'table' and name = 'dray_meta'").fetchone()
-    if not has_meta:
-        return 0
-    row = connection.execute("select value from dray_meta where key = 'schema'").fetchone()
-    return int(row[0]) if row else 0
+    return dict(connection.execute("select key, value from dray_meta").fetchall()) if has_meta else {}
 
 
 def check(connection: sqlite3.Connection, where: str) -> int:
-    """The schema that the database has. Raises SchemaMismatch if it is newer than this code, NotAStore if it is no database."""
+    """The schema that the database has. Raises SchemaMismatch if it is too new for this code, NotAStore if it is no database."""
     try:
-        found = version(connection)
+        found, oldest = rules.version_in(meta(connection))
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise
         raise NotAStore(
             f"{where} is not an SQLite database ({error}); name another file, or move this one away."
         ) from None
-    if found > newest():
-        raise SchemaMismatch(
-            f"The store {where} has schema {found}, this version of Dray knows schemas up to {newest()}; "
-            "use the newer Dray that wrote it, or another file."
-        )
+    rules.refuse_newer(where, found, oldest, newest())
     return found
+
+
+def require(connection: sqlite3.Connection, where: str) -> None:
+    """Raises SchemaMismatch unless the database has a schema that this code can work with, without changing anything."""
+    rules.refuse_older(where, check(connection, where), newest())
+
+
+def pending(found: int) -> list[Migration]:
+    """The migrations that a database with schema `found` lacks."""
+    return [migration for migration in migrations() if migration[0] > found]
+
+
+def script(found: int) -> str:
+    """The SQL that brings a database with schema `found` up to date, for the `sqlite3` shell."""
+    parts = ["begin immediate;"]
+    for number, name, text in pending(found):
+        parts += [f"-- {number:04} {name}", text.strip(), _mark(number, text)]
+    return "\n\n".join([*parts, "commit;"]) + "\n"
 
 
 def migrate(connection: sqlite3.Connection, where: str) -> list[int]:
     """Bring the schema up to date; the numbers of the migrations applied. The connection must be in autocommit mode."""
-    if check(connection, where) == newest():
+    if check(connection, where) >= newest():
         return []
     connection.execute("begin immediate")
     try:
         found = version(connection)  # another process may have been faster
         applied = []
-        for number, _, text in migrations():
-            if number > found:
-                for statement in split(text):
-                    connection.execute(statement)
-                connection.execute(
-                    "insert into dray_meta (key, value) values ('schema', ?) "
-                    "on conflict (key) do update set value = excluded.value",
-                    (str(number),),
-                )
-                applied.append(number)
+        for number, _, text in pending(found):
+            for statement in (*split(text), _mark(number, text)):
+                connection.execute(statement)
+            applied.append(number)
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
@@ -89,3 +101,11 @@ def split(text: str) -> list[str]:
     if current.strip():
         found.append(current.strip())
     return found
+
+
+def _mark(number: int, text: str) -> str:
+    rows = (
+        f"('schema', '{number}'), ('oldest', '{rules.oldest_for(number, text)}'), "
+        f"('applied:{number}', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))"
+    )
+    return f"insert into dray_meta (key, value) values {rows} on conflict (key) do update set value = excluded.value;"

@@ -18,6 +18,7 @@ from dray.store.sqlite import schema
 from dray.store.sqlite.edge import BoundSession, connect, plain_cursor
 from dray.store.sqlite.gate import Gate
 from dray.store.sqlite.session import SqliteSession
+from dray.store.sqlite.transaction import SqliteTransactions
 from dray.store.sqlite.trouble import translated
 from dray.store.values import Capabilities
 
@@ -40,12 +41,13 @@ class SqliteStore:
         self.plans = SqlPlans(sentences())
         self.bell = Bell(None if path is None else path.with_name(path.name + "-bell"))
         self.session = SqliteSession(path, clock=self.clock, bell=self.bell, synchronous=synchronous)
+        self.transactions = SqliteTransactions(self)
         try:
             with translated(self.where):
                 if migrate:
                     schema.migrate(self.session.writer, self.where)
                 else:
-                    schema.check(self.session.writer, self.where)
+                    schema.require(self.session.writer, self.where)
         except BaseException:
             self.session.close()
             raise

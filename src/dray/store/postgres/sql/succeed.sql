@@ -1,4 +1,7 @@
-with m as (
+with clock as (
+    select coalesce(%(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now
+),
+m as (
     select * from unnest(%(seqs)s::bigint[], %(claims)s::int[], %(keeps)s::bigint[]) m (seq, claim, keep)
 ),
 gone as (
@@ -9,7 +12,7 @@ gone as (
 insert into dray.dray_done
     (seq, due, enqueued, started, finished, prune_after, node, expires, lane, claim, attempt, losses, max_attempts, state, id, task,
      args, options, tags, schedule, parent, progress)
-select seq, due, enqueued, started, %(now)s, %(now)s + keep, node, expires, lane, claim, attempt, losses, max_attempts, 5, id, task,
+select seq, due, enqueued, started, now, now + keep, node, expires, lane, claim, attempt, losses, max_attempts, 5, id, task,
        args, options, tags, schedule, parent, progress
-from gone
+from gone, clock
 returning seq

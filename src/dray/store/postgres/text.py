@@ -1,0 +1,22 @@
+"""Text as PostgreSQL can keep it."""
+
+from __future__ import annotations
+
+from typing import overload
+
+
+@overload
+def storable(text: str) -> str: ...
+@overload
+def storable(text: None) -> None: ...
+@overload
+def storable(text: str | None) -> str | None: ...
+def storable(text: str | None) -> str | None:
+    r"""What people or their code said, as a column of type text can hold it: NUL characters and lone surrogates are written out.
+
+    >>> storable("a\0b\ud800")
+    'a\\x00b\\ud800'
+    """
+    if text is None or (text.isascii() and "\0" not in text):
+        return text
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")

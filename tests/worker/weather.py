@@ -1,0 +1,164 @@
+"""Workers of both kinds and producers of both colours on one PostgreSQL server, for as long as something is wrong with it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import Place, Worker, eventually, overlaps, straight_at
+
+from dray import StoreError
+from dray.store.open import open_store
+
+if TYPE_CHECKING:
+    from servers.postgres import Cluster
+    from servers.proxy import Proxy
+
+CODE = """
+@app.task
+async def coroutine(n):
+    mark("start", n, current_job().claim)
+    await asyncio.sleep(0.03)
+    mark("end", n, current_job().claim)
+    return n
+
+@app.task
+def thread(n):
+    mark("start", n, current_job().claim)
+    time.sleep(0.03)
+    mark("end", n, current_job().claim)
+
+@app.task(max_attempts=5, backoff=Backoff.fixed("0.1s"))
+async def unlucky(n):
+    mark("start", n, current_job().claim)
+    await asyncio.sleep(0.01)
+    mark("end", n, current_job().claim)
+    if current_job().attempt < 3:
+        raise ValueError("no luck")
+
+@app.task
+def parent(n):
+    mark("start", n, current_job().claim)
+    coroutine.enqueue(n + 0.5)
+    mark("end", n, current_job().claim)
+
+@app.task
+async def long(n, seconds):
+    mark("start", n, current_job().claim)
+    await asyncio.sleep(seconds)
+    mark("end", n, current_job().claim)
+"""
+TASKS = ("coroutine", "thread", "unlucky", "coroutine", "parent")
+
+
+class Weather:
+    """`dray worker` processes and an embedded worker, reached through a proxy, with jobs flowing."""
+
+    def __init__(self, folder: Path, url: str, server: Cluster, proxy: Proxy, *, workers: int = 1, pause: float = 0.02) -> None:
+        self.url = url
+        self.server = server
+        self.proxy = proxy
+        self.place = Place(folder, proxy.url(url))
+        self.place.code(CODE)
+        self.acknowledged: dict[bytes, float] = {}
+        self.errors: list[str] = []
+        self.numbers = iter(range(1, 10**9))
+        self.workers: list[Worker] = [self.place.start("--concurrency", "8") for _ in range(workers)]
+        self.children = [worker.child() for worker in self.workers]
+        self._pause = pause
+        self._lock = threading.Lock()
+        self._going = True
+        self._embedded = self.place.app.worker(concurrency=4)
+        self._embedded.__enter__()
+        self._threads = [threading.Thread(target=self._produce), threading.Thread(target=lambda: asyncio.run(self._aproduce()))]
+        for thread in self._threads:
+            thread.start()
+
+    def ask(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+        """Straight at the server."""
+        return straight_at(self.url, sql, *params)
+
+    def terminate(self) -> int:
+        """Cut off all sessions of Dray."""
+        return len(self.ask(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and application_name = 'dray'"
+        ))  # fmt: skip
+
+    def flow(self, n: int = 10, within: float = 20.0) -> float:
+        """Wait until every producer has enqueued again and n more jobs have ended; the seconds."""
+        began = time.monotonic()
+        ended = len(self.place.marks("end"))
+        seen = len(self.acknowledged)
+        eventually(lambda: len(self.acknowledged) >= seen + n, within=within, what=f"producers; {self.errors[-3:]}")
+        eventually(lambda: len(self.place.marks("end")) >= ended + n, within=within, what="workers")
+        return time.monotonic() - began
+
+    def _next(self) -> tuple[Any, int]:
+        with self._lock:
+            n = next(self.numbers)
+        return self.place.app.task_named(TASKS[n % len(TASKS)]), n
+
+    def _produce(self) -> None:
+        while self._going:
+            task, n = self._next()
+            try:
+                self.acknowledged[task.enqueue(n).raw] = n
+            except StoreError as error:
+                self.errors.append(str(error))
+            time.sleep(self._pause)
+
+    async def _aproduce(self) -> None:
+        while self._going:
+            task, n = self._next()
+            try:
+                self.acknowledged[(await task.aenqueue(n)).raw] = n
+            except StoreError as error:
+                self.errors.append(str(error))
+            await asyncio.sleep(self._pause)
+
+    def stop_producers(self) -> None:
+        """Enough jobs."""
+        self._going = False
+        for thread in self._threads:
+            thread.join(60)
+
+    def clear_up(self, *, within: float = 60.0, losses: bool = False) -> dict[str, Any]:
+        """The end: all that was acknowledged has come to one end, nothing ran beside itself, and nobody has given up.
+
+        `losses`: runs may have been lost with their workers, and outcomes may have come too late."""
+        self.stop_producers()
+        open_ = "select count(*) from dray_job"
+        eventually(lambda: self.ask(open_) == [(0,)], within=within, what=f"all final: {self.ask('select * from dray_job limit 3')}")
+        done = {bytes(row[0]): row[1:] for row in self.ask("select id, state, losses, claim from dray_done")}
+        assert set(self.acknowledged) <= set(done)
+        children = sum(n % len(TASKS) == 4 for n in self.acknowledged.values())
+        assert len(self.acknowledged) + children <= len(done) <= len(self.acknowledged) + children + 2 * len(self.errors) + losses * 20
+        assert {state for state, *_ in done.values()} == {5}, "all succeeded"
+        marks = self.place.marks()
+        assert overlaps([[word, f"{pid}", at, n] for word, pid, at, n, *_ in marks], "start", "end", {}.get) == []
+        starts = [mark[3] for mark in marks if mark[0] == "start"]
+        if not losses:
+            unlucky = {str(n) for n in self.acknowledged.values() if n % len(TASKS) == 2}
+            for n in set(starts):
+                known = n in {str(m) for m in self.acknowledged.values()}
+                assert starts.count(n) == (3 if n in unlucky else 1) or not known, f"job {n} ran {starts.count(n)} times"
+            assert {row[1] for row in done.values()} == {0}, "no run was lost"
+        store = open_store(self.url)
+        assert store.run(store.plans.counts) == store.run(store.plans.recount)
+        store.close()
+        for worker, child in zip(self.workers, self.children, strict=True):
+            assert worker.process.poll() is None
+            assert worker.child() == child
+            for text in ("Traceback", "unexpected error", *(() if losses else ("had lost its claim", "entering anew", "has died"))):
+                assert text not in worker.log, worker.log
+        return {"jobs": len(done), "runs": len(starts), "errors": len(self.errors)}
+
+    def close(self) -> None:
+        """End everything."""
+        self.stop_producers()
+        self._embedded.__exit__(None, None, None)
+        self.place.close()
