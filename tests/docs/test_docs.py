@@ -92,7 +92,7 @@ def test_the_python_blocks_run_and_print_what_they_say(
     page: Path, runs: dict[str, Future[subprocess.CompletedProcess[str]]]
 ) -> None:
     if page_id(page) not in runs:
-        assert page.name == "command-line.md", "a guide without a single Python block that runs"
+        assert page.name in ("command-line.md", "postgresql.md"), "a guide without a single Python block that runs"
         return
     done = runs[page_id(page)].result()
     assert done.returncode == 0, f"{page.name}:\n{done.stdout}\n{done.stderr}"
