@@ -126,8 +126,10 @@ class Dray:
     def bind(self, connection: Any) -> Iterator[None]:
         """Inside, jobs are written on `connection`: they exist if and only if its transaction commits.
 
-        On SQLite: a `sqlite3.Connection`, or a SQLAlchemy Connection or Session (also async), to the store's own database.
-        Raises WrongDatabase, NotSupported.
+        A connection to the store's own database: on SQLite, a `sqlite3.Connection`; on PostgreSQL, a connection of psycopg (3,
+        blocking or async, also one from a pool) or of asyncpg, or Django's; on both, a SQLAlchemy Connection or Session (also
+        async) over such a one. On an async connection, use `aenqueue`. Raises WrongDatabase, NotSupported; on an async connection,
+        the first `aenqueue` raises WrongDatabase.
         """
         from dray.integrations.connections import bound
 

@@ -149,9 +149,7 @@ def test_a_slow_network(server: Cluster, url: str, proxy_to: Callable[[int], Pro
         call = Call(lambda: store.run(store.plans.extend, {node: 0.0})).wait(6)
         assert call.error is None
         assert call.took > 1.5, "it was slow"
-        jobs = new_jobs(1)
-        store.run(store.plans.add, jobs)
-        assert direct.run(direct.plans.counts)["default"]["ready"] == 1
+        assert Call(lambda: store.run(store.plans.extend, {node: 0.0})).wait(6).took < 2
 
 
 def test_no_connection_left(server: Cluster, url: str) -> None:
@@ -169,7 +167,7 @@ def test_no_connection_left(server: Cluster, url: str) -> None:
         lines = store.session.lines
         lines.discard(lines.take(time.monotonic() + 5))
         assert lines._made == 0
-        assert not full(), "the place that has just become free"
+        until(lambda: not full())  # the place that has just become free
         until(full)
         call = Call(lambda: store.run(store.plans.add, new_jobs(1)))
         time.sleep(0.5)

@@ -38,6 +38,7 @@ OFTEN = 1.0  # … and where they do not
 SELDOM = 4.0  # … after a minute in which nothing was found
 MINUTE = 60.0
 LINGER = 0.05  # seconds that the lock is kept after waking, for a worker that soon sleeps again
+RECHECK = 1.0  # seconds after which it is noticed that one who got up by himself sleeps no more
 HEARTBEAT = 30.0  # seconds between questions whether the connection is still alive
 ANSWER = 5.0  # seconds for an answer on it
 RETRY = 5.0  # seconds between attempts to connect, at most
@@ -233,6 +234,8 @@ class Ear:
             timeout = (beat_at if release_at is None else release_at) - time.monotonic()
             if self._take_notes(connection):
                 timeout = LINGER  # whoever was woken by them is about to get up
+            elif held:
+                timeout = min(timeout, RECHECK)
             for fd, _ in poll.poll(max(0.0, timeout * 1000)):
                 if fd == self._read:
                     with contextlib.suppress(OSError):

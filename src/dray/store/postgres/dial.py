@@ -52,6 +52,7 @@ class Dialer:
     def __init__(self, place: Place) -> None:
         self.place = place
         self.pooled = place.pooler == "transaction"  # a session ends with each transaction
+        self._direct = place.pooler != "auto"  # it has been found, or said, that sessions last
         given = dict(parse_qsl(urlsplit(place.dsn).query, keep_blank_values=True))
         self._named = {key: value for key, value in KEEPALIVE.items() if key not in given}
         hosts = given.get("host", urlsplit(place.dsn).netloc).count(",") + 1
@@ -102,7 +103,7 @@ class Dialer:
 
     def greet(self, connection: psycopg.Connection[Any]) -> None:
         """The first words on a new connection. Raises StoreError."""
-        if self.pooled or self.place.pooler != "auto":
+        if self.pooled or self._direct:
             return
         try:
             (pid,) = connection.execute("select pg_backend_pid()").fetchone() or (0,)
@@ -111,6 +112,8 @@ class Dialer:
         if pid != connection.info.backend_pid:  # it answers with a number of its own
             self.behind_pooler("its answers come from another process than the one that was connected to")
             connection.prepare_threshold = None
+        else:
+            self._direct = True
 
     def behind_pooler(self, why: str) -> None:
         """It turned out that sessions do not last."""

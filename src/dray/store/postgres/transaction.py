@@ -91,8 +91,10 @@ class PostgresTransactions:
         try:
             yield held
         except BaseException:
-            await held.roll_back()
-            self._back(held.kept, held.sound)
+            try:
+                await held.roll_back()
+            finally:
+                self._back(held.kept, held.sound)
             raise
         # Once it has been asked for, a commit is waited for, whoever cancels the run: it cannot be taken back.
         committing = asyncio.ensure_future(held.commit())
