@@ -4,68 +4,52 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Mapping
 
-from bench.drain import measure
+from bench.places import app_at
 from bench.report import percentile
 from bench.run import Run
+from bench.turns import Rates, turn, two_stores, workers
 from dray import Dray
 
 
 def behind(run: Run) -> None:
     """Each crowd by itself, in turns with an empty store; with statistics as they should be, and with those of an empty table."""
-    many = run.of(1_000_000, 100_000)
+    many = run.of(1_000_000)
     million = "1 million" if many == 1_000_000 else f"{many:,}"
-    n, rounds = run.of(100_000), 1 if run.quick else 2
     cases = [
         (f"{million} ready", {"ready": many}), (f"{million} future", {"future": many}), (f"{million} finished", {"finished": many}),
     ]  # fmt: skip
     if run.ground.name == "SQLite":
         cases.append((f"{million} finished and {million} future", {"finished": many, "future": many}))
-    stale = [True, False] if run.ground.name == "PostgreSQL" else [True]
     for name, rows in cases:
-        for analyze in stale:
-            drain_beside(run, name if analyze else f"{name}, stale statistics", rows, n, rounds, analyze)
+        beside(run, name, rows)
+        if run.ground.name == "PostgreSQL":
+            beside(run, f"{name}, stale statistics", {**rows, "analyze": False})
 
 
-def drain_beside(run: Run, name: str, rows: dict[str, int], n: int, rounds: int, analyze: bool) -> None:
-    """One crowd."""
-    rates: dict[bool, list[float]] = {True: [], False: []}
-    claims: dict[bool, list[float]] = {True: [], False: []}
-    for _ in range(rounds):
-        for full in (False, True):
-            with run.ground.fresh() as app:
-                first_lane(run, app)
-                if full:
-                    crowd = dict(rows)
-                    later = {"ready": crowd.pop("ready")} if "ready" in crowd else {}
-                    run.ground.fill(app, **crowd, **no_analyze(analyze))
-                    claims[full] += claim_times(app, 20 if run.quick else 70)
-                    rate, _ = measure(run, app, "noop", n, fill=lambda app=app, later=later: run.ground.fill(
-                        app, **later, **no_analyze(analyze)) if later else None)  # fmt: skip
-                    if later:
-                        claims[full] += claim_times(app, 20 if run.quick else 70)
-                else:
-                    claims[full] += claim_times(app, 20 if run.quick else 70)
-                    rate, _ = measure(run, app, "noop", n)
-                rates[full].append(rate)
-    empty, full_ = statistics.median(rates[False]), statistics.median(rates[True])
-    run.add(f"drain, {name}", full_, "jobs/s", floor=empty, bar="≥ 0.8 × empty", ok=full_ >= 0.8 * empty,
+def beside(run: Run, name: str, crowd: Mapping[str, int]) -> None:
+    """A store with a crowd and one without."""
+    claims: dict[str, list[float]] = {"empty": [], "full": []}
+    found: Rates = {}
+    with two_stores(run, ("empty", "full")) as urls:
+        for url in urls.values():
+            claim_times(app_at(url), 1)  # the queue is known now
+        run.ground.fill(app_at(urls["full"]), **crowd)
+        for number in range(2 if run.quick else 6):
+            for which in sorted(urls, reverse=bool(number % 2)):
+                claims[which] += claim_times(app_at(urls[which]), 20)
+        with workers(run, urls) as made:
+            for number in range(2 if run.quick else 6):
+                turn(run, urls, made, run.of(50_000), number, found)
+    empty, full = (statistics.median(rate for rate, _ in found[which]) for which in ("empty", "full"))
+    run.add(f"drain, {name}", full, "jobs/s", floor=empty, bar="≥ 0.8 × empty", ok=full >= 0.8 * empty,
             note="bare = an empty store here")  # fmt: skip
     for share in (0.5, 0.99):
-        was, now = percentile(claims[False], share) * 1e3, percentile(claims[True], share) * 1e3
+        was, now = percentile(claims["empty"], share) * 1e3, percentile(claims["full"], share) * 1e3
         bar = "≤ 2 × empty" if share == 0.99 else ""
         ok = now <= 2 * was if bar else None
         run.add(f"  claim of 100 jobs, p{share * 100:.0f}, {name}", now, "ms", floor=was, bar=bar, ok=ok)
-
-
-def no_analyze(analyze: bool) -> dict[str, bool]:
-    """How to say it to a ground that knows of it."""
-    return {} if analyze else {"analyze": False}
-
-
-def first_lane(run: Run, app: Dray) -> None:
-    """One job has been there: the queue is known."""
-    claim_times(app, 1)
 
 
 def claim_times(app: Dray, rounds: int) -> list[float]:

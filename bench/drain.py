@@ -20,16 +20,16 @@ def succeeded(app: Dray) -> int:
 
 
 def measure(
-    run: Run, app: Dray, task: str, n: int, *, concurrency: int = 100, processes: int = 1, url: str | None = None, fill: Any = None
+    run: Run, app: Dray, task: str, n: int, *, concurrency: int = 100, processes: int = 1, url: str | None = None
 ) -> tuple[float, float]:
     """(jobs per second, CPU µs per job of supervisor, worker processes and their children) over `n` jobs, by workers that have
-    just been started. `fill`: called when the jobs are enqueued and before they may run."""
+    just been started."""
     from bench import tasks
 
     job = getattr(tasks, task)
     with worker(app, concurrency=concurrency, processes=processes, url=url) as process:
         warm_up(run, app, job, max(200, n // 50))
-        return through(run, app, job, n, [process.pid], fill)
+        return through(run, app, job, n, process.pid)
 
 
 def warm_up(run: Run, app: Dray, job: Any, n: int) -> None:
@@ -39,18 +39,24 @@ def warm_up(run: Run, app: Dray, job: Any, n: int) -> None:
     until(lambda: succeeded(app) >= before + n, 120, every=run.ground.every)
 
 
-def through(run: Run, app: Dray, job: Any, n: int, pids: list[int], fill: Any = None) -> tuple[float, float]:
-    """The same by workers that are waiting."""
+def through(run: Run, app: Dray, job: Any, n: int, pid: int) -> tuple[float, float]:
+    """Let `n` more jobs pass through the workers under process `pid`, which have nothing to do before and after."""
+    pause(run, app)
     before = succeeded(app)
-    app.insight.pause("default")
     app.enqueue_many(job.call(i) for i in range(n))
-    if fill is not None:
-        fill()
-    cpu, began = cpu_seconds(pids), time.perf_counter()
+    cpu, began = cpu_seconds([pid]), time.perf_counter()
     app.insight.resume("default")
     until(lambda: succeeded(app) >= before + n, 300, every=run.ground.every)
-    took = time.perf_counter() - began
-    return n / took, (cpu_seconds(pids) - cpu) / n * 1e6
+    took, used = time.perf_counter() - began, cpu_seconds([pid]) - cpu
+    done = succeeded(app) - before  # where there are others behind them, some more
+    pause(run, app)
+    return n / took, used / max(n, done) * 1e6
+
+
+def pause(run: Run, app: Dray) -> None:
+    """Until it is over with what runs."""
+    app.insight.pause("default")
+    until(lambda: not app.insight.counts().get("default", {}).get("running", 0), every=run.ground.every)
 
 
 CASES = (

@@ -13,10 +13,8 @@ from collections.abc import Iterator
 
 import psycopg
 
-from bench.drain import through, warm_up
-from bench.places import app_at, worker
-from bench.report import percentile
 from bench.run import Run
+from bench.turns import Rates, turn, two_stores, workers
 
 PARTS = 10
 LONG = 600.0  # seconds for which the transaction is open
@@ -34,42 +32,26 @@ def snapshot(url: str) -> Iterator[psycopg.Connection]:  # type: ignore[type-arg
 
 def old_transaction(run: Run) -> None:
     """Half a million jobs in ten parts, spread over ten minutes (--quick: 100,000 at once)."""
-    from bench.tasks import noop
-
     part = 10_000 if run.quick else 50_000
-    rates: dict[str, list[float]] = {"held": [], "free": []}
-    costs: dict[str, list[float]] = {"held": [], "free": []}
-    with contextlib.ExitStack() as stack:
-        urls = {kind: stack.enter_context(run.ground.empty()) for kind in rates}
-        workers = {}
-        for kind, url in urls.items():
-            app = app_at(url)
-            workers[kind] = stack.enter_context(worker(app))
-            warm_up(run, app, noop, 2000)
-        held = stack.enter_context(snapshot(urls["held"]))
+    found: Rates = {}
+    with two_stores(run, ("held", "free")) as urls, workers(run, urls) as made, snapshot(urls["held"]) as held:
         began = time.monotonic()
         for number in range(PARTS):
-            for kind in sorted(urls, reverse=bool(number % 2)):
-                app = app_at(urls[kind])
-                rate, cost = through(run, app, noop, part, [workers[kind].pid])
-                rates[kind].append(rate)
-                costs[kind].append(cost)
+            turn(run, urls, made, part, number, found)
             if not run.quick:
                 time.sleep(max(0.0, began + LONG * (number + 1) / PARTS - time.monotonic()))
         open_for = time.monotonic() - began
-        dead = {kind: dead_rows(url) for kind, url in urls.items()}
+        dead = {which: dead_rows(url) for which, url in urls.items()}
         assert held.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
-        app_at(urls["held"])  # the workers' ends are not awaited by its store
+    for number, ((rate, _), (free, _)) in enumerate(zip(found["held"], found["free"], strict=True)):
+        note = f"{rate / found['held'][0][0]:.2f} of the first tenth; without: {free / found['free'][0][0]:.2f}"
+        run.add(f"  old transaction, tenth {number + 1}", rate, "jobs/s", floor=free, note=note)
+    rate, free = (statistics.median(rate for rate, _ in found[which][-3:]) for which in ("held", "free"))
     note = f"bare = without; open for {open_for:.0f} s, {dead['held']:,} dead rows of jobs (without: {dead['free']:,})"
-    for number in range(PARTS):
-        ratio = rates["held"][number] / rates["free"][number]
-        tail = f"{rates['held'][number] / rates['held'][0]:.2f} of the first tenth"
-        run.add(f"  old transaction, tenth {number + 1}", rates["held"][number], "jobs/s", floor=rates["free"][number],
-                note=f"{tail}; ratio {ratio:.2f}")  # fmt: skip
-    last, other = statistics.median(rates["held"][-3:]), statistics.median(rates["free"][-3:])
-    run.add(f"drain under an old transaction, last 3 of {PARTS * part:,} jobs' tenths", last, "jobs/s", floor=other,
-            bar="≥ 0.8 × without", ok=last >= 0.8 * other, note=note)  # fmt: skip
-    run.add("  its CPU time per job", percentile(costs["held"], 0.5), "µs", floor=percentile(costs["free"], 0.5))
+    run.add(f"drain under an old transaction, the last 3 tenths of {PARTS * part:,} jobs", rate, "jobs/s", floor=free,
+            bar="≥ 0.8 × without", ok=rate >= 0.8 * free, note=note)  # fmt: skip
+    cost, usual = (statistics.median(cost for _, cost in found[which]) for which in ("held", "free"))
+    run.add("  its CPU time per job", cost, "µs", floor=usual)
 
 
 def dead_rows(url: str) -> int:

@@ -57,7 +57,7 @@ def compare(run: Run, app: Dray, bare: str, count: int, state: str, kinds: list[
 @contextlib.contextmanager
 def attended(run: Run, app: Dray, state: str) -> Iterator[None]:
     """Idle: a worker sleeps that waits for jobs of another queue. Busy: one works off jobs of 10 ms which were there before, with
-    all its slots. Or one takes what is enqueued, and sleeps as soon as there is nothing (for which it needs its share of the cores)."""
+    all its slots. Or one takes what is enqueued, and sleeps as soon as there is nothing, for which it needs its share of cores."""
     from bench.tasks import noop, ten_ms
 
     if state == "no worker":

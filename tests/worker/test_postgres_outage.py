@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+import test_torture
 from harness import Place, eventually, new_url, stopped
 from weather import CODE, Weather
 
@@ -265,3 +266,44 @@ def test_bad_weather_for_longer(weather: Weather, name: str) -> None:
     figures = weather.clear_up(within=80)
     assert [run.refresh().info.losses for run in runs] == [0] * 3
     print(f"{name}: all go on after {took:.2f} s; {figures}")
+
+
+class Four(test_torture.Chaos):
+    """Four workers; and the server is restarted every ten seconds."""
+
+    server: Cluster
+
+    def __init__(self, place: Place, seed: int, *, orphans: bool) -> None:
+        super().__init__(place, seed, orphans=orphans)
+        self.workers += [self._start() for _ in range(2)]
+        self.restarts = 0
+        self._restart_at = time.monotonic() + 10
+
+    def strike(self) -> None:
+        """Kill a process; now and then the server too."""
+        super().strike()
+        if time.monotonic() >= self._restart_at:
+            mode = ("fast", "immediate", "kill")[self.restarts % 3]
+            self.server.kill() if mode == "kill" else self.server.stop(mode)  # type: ignore[arg-type]
+            self.server.start()
+            self.restarts += 1
+            print(f"restart {self.restarts} ({mode}) after {self.kills} kills")
+            self._restart_at = time.monotonic() + 10
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(900)
+def test_twenty_thousand_jobs_under_kills_and_restarts(
+    new_cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Four.server = new_cluster()
+    monkeypatch.setattr(test_torture, "Chaos", Four)
+    with new_url("postgres", tmp_path, lambda: Four.server) as url:
+        place = Place(tmp_path, url)
+        try:
+            test_torture.torture(
+                place, 20_000, every=1.0, least=60, within=800, orphans=True, seed=int(time.time()), longest=150
+            )
+        finally:
+            Four.server.start()
+            place.close()
