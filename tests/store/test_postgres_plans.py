@@ -97,7 +97,7 @@ CASES: dict[str, tuple[dict[str, str], int]] = {
         {
             "now": "null", "at": "null", "delay": "0", "expires_at": "null", "expires_in": "null", "id": "'\\x01'::bytea",
             "task": "'t'", "lane": "1", "max_attempts": "20", "args": "''::bytea", "options": "null", "tags": "null",
-            "schedule": "null", "parent": "null", "queue": "'q1'", "area": "1", "channel": "'c'",
+            "schedule": "null", "parent": "null", "queue": "'q1'", "area": "1", "channel": "'c'", "ring": "true",
         }, 60,
     ),
 }  # fmt: skip

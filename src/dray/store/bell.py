@@ -76,6 +76,11 @@ class Listener:
         """Seconds of sleep after which to look for jobs by claiming, whatever happens."""
         return LOOK
 
+    @property
+    def shy(self) -> float:
+        """Seconds of sleep after which to be seen by those who ring: at once, as that costs nobody anything."""
+        return 0.0
+
     def glances(self) -> Iterator[float]:
         """Seconds between looks at the store's pulse while asleep, for commits that ring no bell (the caller's own)."""
         return itertools.repeat(GLANCE)
@@ -83,6 +88,10 @@ class Listener:
     def filenos(self) -> list[int]:
         """The descriptors that become readable when it rings, for event loops."""
         return [fd for fd in (self._read, self._fifo) if fd >= 0]
+
+    def doze(self) -> None:
+        """Sleep, seen by this process only."""
+        self._asleep = True
 
     def show(self) -> None:
         """Be seen by those who ring. Look at the store once more after this, before `wait`."""

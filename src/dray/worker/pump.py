@@ -235,29 +235,33 @@ class Pump:
 
     def _sleep(self) -> None:
         listener, store = self._listener, self._store
-        listener.show()
+        listener.doze()
         try:
             if len(self._completer) or self._runner.returned or self._lost_lease or not self._going:
                 return
             look_at = time.monotonic() + listener.patience
             glances = listener.glances()
             pulse = store.pulse()
-            if self._look():
+            show_at: float | None = time.monotonic() + listener.shy
+            if listener.shy and self._look():
                 return
             glance_at = time.monotonic() + next(glances)
             while self._going:
                 now = time.monotonic()
-                times = [glance_at - now, look_at - now]
-                if self._next_due is not None and self.claiming:
-                    times.append(self._next_due - now)
-                if (notes := self._completer.notes_due_in()) is not None:
-                    times.append(notes)
+                if show_at is not None and now >= show_at and (self._has_room() or not listener.shy):
+                    show_at = None  # only now, and only with room: who rings has to pay for it
+                    listener.show()
+                    if self._look():
+                        return
+                # Whom nobody can ring, because there is no room, looks for orders by himself.
+                stir_at = show_at if show_at is None or now < show_at else self._orders_at
+                alarm = min(glance_at, look_at, self._alarm(stir_at))
                 self._runner.give_back(self._intake.relieve())
-                if listener.wait(max(0.0, min(times))):
-                    self._orders()
+                if listener.wait(max(0.0, alarm - now)):
+                    self._orders_at = 0.0  # once it is seen to whether there are jobs
                     return
                 now = time.monotonic()
-                if now >= look_at or notes == 0.0 or (self._next_due is not None and now >= self._next_due):
+                if now >= min(look_at, self._alarm(None if stir_at == show_at else stir_at)):
                     return
                 if now >= glance_at:
                     glance_at = now + next(glances)
@@ -267,6 +271,18 @@ class Pump:
                             return
         finally:
             listener.hide()
+
+    def _alarm(self, at: float | None) -> float:
+        """When (monotonic) to get up at the latest: at `at`, when a job becomes due, or when notes are to be written."""
+        times = [at if at is not None else float("inf")]
+        if self._next_due is not None and self._has_room():
+            times.append(self._next_due)
+        if (notes := self._completer.notes_due_in()) is not None:
+            times.append(time.monotonic() + notes)
+        return min(times)
+
+    def _has_room(self) -> bool:
+        return self.claiming and bool(self._intake.anything().slots)
 
     def _look(self) -> bool:
         """Whether there is something for us, without taking a lock."""

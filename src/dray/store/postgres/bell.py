@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("dray.postgres")
 
 FIRST_GLANCE = 0.002  # seconds after lying down
+SHY = 0.012  # seconds of sleep before being seen: after the third glance
 RARELY = 10.0  # seconds between glances, at most, where hints arrive
 OFTEN = 1.0  # … and where they do not
 SELDOM = 4.0  # … after a minute in which nothing was found
 MINUTE = 60.0
-LINGER = 0.05  # seconds that the lock is kept after waking, for a worker that soon sleeps again
+LINGER = 0.005  # seconds that the lock is kept after waking, for one that waits again at once
 RECHECK = 1.0  # seconds after which it is noticed that one who got up by himself sleeps no more
 HEARTBEAT = 30.0  # seconds between questions whether the connection is still alive
 ANSWER = 5.0  # seconds for an answer on it
@@ -49,6 +50,7 @@ class PostgresListener(Listener):
 
     def __init__(self, bell: PostgresBell, kinds: tuple[str, ...]) -> None:
         self._ear = bell.ear
+        self._shown_here = False
         super().__init__(bell, kinds)
 
     @property
@@ -61,6 +63,12 @@ class PostgresListener(Listener):
         """Seconds of sleep after which to look for jobs by claiming."""
         return 60.0
 
+    @property
+    def shy(self) -> float:
+        """Seconds of sleep after which to be seen by those who ring. Under a steady load the glances come sooner, and no producer
+        has to notify."""
+        return SHY
+
     def glances(self) -> Iterator[float]:
         """Seconds between looks while asleep."""
         pause, slept = FIRST_GLANCE, 0.0
@@ -72,21 +80,25 @@ class PostgresListener(Listener):
 
     def show(self) -> None:
         """Be seen by those who ring."""
-        if not self._asleep:
+        if not self._shown_here:
+            self._shown_here = True
             self._ear.show(self.kinds)
         super().show()
 
     def hide(self) -> None:
         """Be seen no more, and forget what has rung."""
-        if self._asleep:
-            self._ear.hide(self.kinds)
+        self._withdraw()
         super().hide()
+
+    def _withdraw(self) -> None:
+        if self._shown_here:
+            self._shown_here = False
+            self._ear.hide(self.kinds)
 
     def close(self) -> None:
         """Done listening."""
-        if self._asleep:
-            self._ear.hide(self.kinds)
-            self._asleep = False
+        self._withdraw()
+        self._asleep = False
         super().close()
 
 

@@ -12,7 +12,7 @@ from dray.model.clock import SECOND
 from dray.model.job import Claimed
 from dray.model.lifecycle import Move, decide_for
 from dray.model.outcome import Cancelled
-from dray.store.plan import Plan, Query, Ring, Row, reads
+from dray.store.plan import Plan, Query, Ring, Row, Together, reads
 from dray.store.postgres.marks import LATER, START, Lane, Mark
 from dray.store.postgres.settle import SettlePlans
 from dray.store.sql.renewal import LEASE
@@ -36,7 +36,8 @@ class Survey:
 
     def look(self) -> Plan[Seen]:
         """Take it."""
-        seen = self.seen((yield self.query))
+        (rows,) = yield Together([self.query])  # with the begin of the transaction
+        seen = self.seen(rows)
         if seen is None:  # the marks said nothing any more
             params = self.query.params
             again = Query(self.query.sentence, {**params, "low": 0, **_from([START] * len(params.get("lanes", ())))})

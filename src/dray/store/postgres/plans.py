@@ -27,6 +27,7 @@ class PostgresPlans(AdminPlans):
         self.ways: dict[int, Key] = {}
         #: the first half of the advisory locks: two applications in two schemas must not wake each other
         self.area = zlib.crc32(schema.encode()) - (1 << 31)
+        self.rung_until = 0.0
         self.channels: Mapping[str, str] = {kind: channel(schema, kind) for kind in KINDS}
 
 

@@ -11,7 +11,7 @@ from dray.model.outcome import Outcome
 from dray.task import Task
 
 START_WITHIN = 0.02  # seconds: no more is claimed ahead than will start within this time
-MAX_AHEAD = 500
+MAX_AHEAD = 1000
 CAUTIOUS = 1.0  # seconds that a job is taken to last until we know better: none is claimed ahead then
 STANDS_AFTER = 0.1  # seconds without movement after which what was claimed ahead is given back
 

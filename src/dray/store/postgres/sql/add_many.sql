@@ -26,6 +26,7 @@ counted as (
     insert into dray.dray_tally (queue, state, n)
     select l.queue, new.state, count(*) from new join dray.dray_lane l on l.id = abs(new.lane) group by l.queue, new.state
 )
-select case when pg_try_advisory_lock(%(area)s::int, 1) then pg_advisory_unlock(%(area)s::int, 1)::text
+select case when not %(ring)s::boolean then null
+            when pg_try_advisory_lock(%(area)s::int, 1) then pg_advisory_unlock(%(area)s::int, 1)::text
             else pg_notify(%(channel)s::text, '')::text end
 from (select from new limit 1) t

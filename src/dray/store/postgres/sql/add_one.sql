@@ -22,6 +22,7 @@ new as (
 counted as (
     insert into dray.dray_tally (queue, state, n) select %(queue)s::text, state, 1 from new
 )
-select case when pg_try_advisory_lock(%(area)s::int, 1) then pg_advisory_unlock(%(area)s::int, 1)::text
+select case when not %(ring)s::boolean then null
+            when pg_try_advisory_lock(%(area)s::int, 1) then pg_advisory_unlock(%(area)s::int, 1)::text
             else pg_notify(%(channel)s::text, '')::text end
 from new
