@@ -251,7 +251,7 @@ def test_no_wake_up_is_lost_between_processes(store: PostgresStore, stranger: Po
             listener.wait(next(glances))
         listener.hide()
         found = rows
-        until(lambda: len(began) >= found)
+        until(lambda n=rows: len(began) >= n)
         late.append(time.monotonic() - max(began.values()))
         turn.release()
     producer.join()

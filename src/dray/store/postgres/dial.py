@@ -22,7 +22,10 @@ OLDEST = 130_000  # PostgreSQL 13: what is older lacks what the statements need
 #: The server looks, while it works or waits for a lock, whether the client is still there. Not every one can (14, Linux).
 LOOKS = "client_connection_check_interval"
 #: Of the planner, for our sessions: a plan made while a table was small must not be kept when it is large.
-SETTINGS = {"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off", "jit": "off"}
+SETTINGS = {
+    "enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off", "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+}  # fmt: skip
 KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15_000, "application_name": "dray",
 }  # fmt: skip

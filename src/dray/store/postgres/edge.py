@@ -36,8 +36,8 @@ class Edge:
     """Carries out steps on one connection in autocommit mode. A transaction is begun with the first step that needs one."""
 
     __slots__ = (
-        "_again", "_apart", "_begin_with", "_clock", "_fast", "_plain", "_reads", "_schema", "_trailing", "begun", "now", "rings",
-        "sent",
+        "_again", "_apart", "_begin_with", "_clock", "_fast", "_plain", "_reads", "_schema", "_trailing", "begun",
+        "now", "rings", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -146,7 +146,8 @@ class Edge:
 
 def fetched(cursor: psycopg.Cursor[Any]) -> list[Any]:
     """The rows of a statement, if it has any."""
-    return cursor.fetchall() if cursor.description else []
+    result = cursor.pgresult  # (`description` describes each column anew)
+    return cursor.fetchall() if result is not None and result.nfields else []
 
 
 def copy(cursor: psycopg.Cursor[Any], schema: str, bulk: Bulk) -> int:

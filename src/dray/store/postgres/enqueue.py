@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from dray.model.clock import SECOND
 from dray.model.job import NewJob
@@ -11,7 +11,6 @@ from dray.store.plan import Again, Bulk, Now, Plan, Query, Ring, Row, repeatable
 from dray.store.postgres.lanes import Key, LanePlans, key_of
 from dray.store.sql.rows import READY, SCHEDULED, Tally
 
-RUNG_FOR = 0.005  # seconds after waking somebody in which that need not be done again: he looks for more before he sleeps
 COPY_FROM = 200  # jobs from which on COPY is quicker than one statement with arrays
 COLUMNS = {
     "id": "bytea", "task": "text", "lane": "int4", "due": "int8", "later": "int8", "state": "int2", "max_attempts": "int4",
@@ -25,7 +24,7 @@ class EnqueuePlans(LanePlans):
 
     area: int
     channels: Mapping[str, str]
-    rung_until: float  # monotonic
+    quick_add: Any  # add_one.sql, the short way
 
     @repeatable
     def add(self, jobs: Sequence[NewJob]) -> Plan[None]:
@@ -33,25 +32,14 @@ class EnqueuePlans(LanePlans):
         if len(jobs) == 1:  # by far the most frequent case, and one that a request waits for
             (job,) = jobs
             lane = yield from self.lane(*key_of(job))
-            rows: list[Row] = yield Query(
-                self.say.add_one,
-                {
-                    "now": self.now(), "at": job.at, "delay": micros(job.delay), "expires_at": job.expires_at,
-                    "expires_in": micros(job.expires_in), "id": job.id, "task": job.task, "lane": lane,
-                    "max_attempts": job.max_attempts, "args": job.args, "options": job.options, "tags": job.tags,
-                    "schedule": job.schedule, "parent": job.parent, "queue": job.queue, "area": self.area,
-                    "channel": self.channels["work"], "ring": time.monotonic() >= self.rung_until,
-                },
-                alone=True,
-            )  # fmt: skip
-            self._has_rung(rows)
+            yield Query(self.say.add_one, self.one(job, lane), alone=True)
             yield Ring("work")
             return
         if not jobs:
             return
         lanes = yield from self.lanes_of({key_of(job) for job in jobs})
         if len(jobs) < COPY_FROM or (yield Again()):
-            self._has_rung((yield Query(self.say.add_many, self._columns(jobs, lanes), alone=True)))
+            yield Query(self.say.add_many, self._columns(jobs, lanes), alone=True)
             yield Ring("work")
             return
         now: int = yield Now()
@@ -59,6 +47,16 @@ class EnqueuePlans(LanePlans):
         yield Bulk("dray_job", COLUMNS, rows_of(jobs, lanes, now, tally))
         yield from self.write(tally)
         yield Ring("work")
+
+    def one(self, job: NewJob, lane: int, ring: bool = True) -> dict[str, Any]:
+        """The parameters of add_one.sql. `ring`: wake who sleeps."""
+        return {
+            "now": self.now(), "at": job.at, "delay": micros(job.delay), "expires_at": job.expires_at,
+            "expires_in": micros(job.expires_in), "id": job.id, "task": job.task, "lane": lane,
+            "max_attempts": job.max_attempts, "args": job.args, "options": job.options, "tags": job.tags,
+            "schedule": job.schedule, "parent": job.parent, "queue": job.queue, "area": self.area,
+            "channel": self.channels["work"], "ring": ring,
+        }  # fmt: skip
 
     def _columns(self, jobs: Sequence[NewJob], lanes: Mapping[Key, int]) -> dict[str, object]:
         return {
@@ -69,12 +67,8 @@ class EnqueuePlans(LanePlans):
             "expires_in": [micros(job.expires_in) for job in jobs], "options": [job.options for job in jobs],
             "tags": [job.tags for job in jobs], "schedule": [job.schedule for job in jobs],
             "parent": [job.parent for job in jobs], "area": self.area, "channel": self.channels["work"],
-            "ring": time.monotonic() >= self.rung_until,
+            "ring": True,
         }  # fmt: skip
-
-    def _has_rung(self, rows: Sequence[Row]) -> None:
-        if rows and rows[0][0] == "":  # what a notification answers
-            self.rung_until = time.monotonic() + RUNG_FOR
 
     @repeatable
     def add_child(self, jobs: Sequence[NewJob], seq: int, claim: int) -> Plan[bool]:

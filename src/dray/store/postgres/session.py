@@ -12,17 +12,19 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import psycopg
 
 from dray.errors import StoreUnavailable
 from dray.model.clock import Clock
+from dray.model.job import NewJob
 from dray.store.bell import Bell
 from dray.store.plan import Apart, Plan, drive
 from dray.store.postgres.dial import SETTINGS, limits
 from dray.store.postgres.edge import BEGIN, Edge, rings
+from dray.store.postgres.lanes import key_of
 from dray.store.postgres.lines import PATIENCE, TOO_LATE, Line, Lines
 from dray.store.postgres.place import Place
 from dray.store.postgres.plans import KINDS, PostgresPlans
@@ -31,6 +33,8 @@ from dray.store.requests import Request, answer_futures, finish
 
 T = TypeVar("T")
 
+WORK = {"work"}
+RUNG_FOR = 0.005  # seconds after waking somebody in which that need not be done again: he looks for more before he sleeps
 SERVANTS = 2  # threads that work for coroutines
 TOGETHER = 100  # requests of coroutines in one transaction
 TRIES = 5  # of a transaction that gets in the way of others
@@ -57,6 +61,7 @@ class PostgresSession:
         self._servants = 0
         self._resting = 0
         self._closed = False
+        self._rung_until = 0.0  # monotonic
 
     def _after_fork(self) -> None:
         self._pid = os.getpid()
@@ -66,7 +71,39 @@ class PostgresSession:
 
     def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
         """Carry out one verb, in one transaction. Raises StoreError."""
-        return self._run(time.monotonic(), verb, *args)
+        began = time.monotonic()
+        if verb == self._plans.add and self._pid == os.getpid() and self._add(began, args[0]):
+            return None  # type: ignore[return-value]
+        return self._run(began, verb, *args)
+
+    def _add(self, began: float, jobs: Sequence[NewJob]) -> bool:
+        """`add` of one job without any detour: it is what a web request waits for. False if that is not to be had here, or if it
+        went wrong in a way that the usual way knows to deal with; an add may be sent again."""
+        plans, lines = self._plans, self.lines
+        lane = plans.known.get(key_of(jobs[0])) if len(jobs) == 1 and not lines.pooled else None
+        if lane is None:
+            return False
+        try:
+            line = lines.take(began + self.place.timeout)
+        except StoreUnavailable:
+            return False
+        try:
+            rows = plans.quick_add.run(line.connection, line.prepared, plans.one(jobs[0], lane, began >= self._rung_until))
+        except BaseException as error:
+            lines.discard(line)
+            if line.late and isinstance(error, psycopg.Error):
+                raise too_late(self.place.where, time.monotonic() - began) from error
+            if isinstance(error, POOLED):
+                lines.found_pooler(str(error).strip())
+            if isinstance(error, psycopg.Error):
+                return False
+            raise
+        lines.give(line)
+        if rows and rows[0][0] == "":  # what a notification answers
+            self._rung_until = time.monotonic() + RUNG_FOR
+        if self.bell is not None:
+            self.bell.ring(WORK)
+        return True
 
     def _run(self, began: float, verb: Callable[..., Plan[T]], *args: Any) -> T:
         """`run` of what has been asked for at `began`."""

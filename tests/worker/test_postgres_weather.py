@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 import test_torture
-from harness import Place, eventually, new_url, stopped
+from harness import Place, eventually, kill, new_url, stopped
 from weather import CODE, Weather
 
 if TYPE_CHECKING:
     from dray.store.postgres.edge import Edge
     from dray.store.postgres.lines import Line
+    from servers.pgbouncer import PgBouncer
     from servers.postgres import Cluster
     from servers.proxy import Proxy
 
@@ -263,9 +264,35 @@ def test_bad_weather_for_longer(weather: Weather, name: str) -> None:
     took = weather.flow(within=patience)
     if spared:
         assert weather.errors == []
-    figures = weather.clear_up(within=80)
+    figures = weather.clear_up(beside=runs, within=80)
     assert [run.refresh().info.losses for run in runs] == [0] * 3
     print(f"{name}: all go on after {took:.2f} s; {figures}")
+
+
+def test_a_worker_process_behind_a_pooler_is_killed(
+    postgres: Cluster, pgbouncer_for: Callable[[Cluster], PgBouncer], tmp_path: Path
+) -> None:
+    bouncer = pgbouncer_for(postgres)
+    with new_url("postgres", tmp_path, lambda: postgres) as url:
+        place = Place(tmp_path, bouncer.url(url.rpartition("/")[2]))
+        try:
+            place.code(CODE)
+            worker = place.start("--concurrency", "4")
+            long = place.enqueue("long", -1, 60)
+            jobs = place.calls("coroutine", [(n,) for n in range(400)])
+            place.wait_mark("end", 20)
+            kill(worker.child())
+            assert place.wait_final(jobs) == ["succeeded"] * 400
+            eventually(lambda: long.refresh().info.state == "running" and long.info.losses == 1, what="it runs again")
+            long.cancel("enough")
+            assert place.wait_final([long]) == ["cancelled"]
+            worker.wait_ready(2)
+            assert worker.log.count("is behind a pooler") == 3, "found by itself, by each process"
+            assert place.app.insight.counts() == place.app.insight.recount()
+            assert worker.stop() == 0
+            eventually(lambda: place.nodes() == [])
+        finally:
+            place.close()
 
 
 class Four(test_torture.Chaos):
