@@ -294,9 +294,9 @@ def test_settings_of_tables(url: str, connect: Connect) -> None:
         connection.execute("alter table dray.dray_node set (fillfactor = 70)")  # changed on purpose
         found = look(url)
         assert "dray_job has lost storage settings (fillfactor)" in found["table-settings"].message
-        assert "set (fillfactor = 50)" in str(found["table-settings"].command)
+        assert "set (fillfactor = 45)" in str(found["table-settings"].command)
         assert "switched off for dray_done" in found["autovacuum"].message
-        connection.execute("alter table dray.dray_job set (fillfactor = 50); alter table dray.dray_done reset (autovacuum_enabled)")
+        connection.execute("alter table dray.dray_job set (fillfactor = 45); alter table dray.dray_done reset (autovacuum_enabled)")
     assert not {"table-settings", "autovacuum"} & bad(look(url))
 
 

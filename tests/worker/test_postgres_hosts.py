@@ -14,6 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from harness import Place, Worker, eventually, new_url
 
+from dray import StoreUnavailable
+from dray.store.open import open_store
+from dray.store.values import Orders
+from dray.worker.keeper import Keeper
+from dray.worker.settings import WorkerSettings
+from dray.worker.supervisor import Supervisor
+
 if TYPE_CHECKING:
     from servers.hosts import Host, Network
     from servers.postgres import Cluster
@@ -168,3 +175,32 @@ def test_a_host_that_is_cut_off_and_comes_back(farm: Farm) -> None:
 @pytest.mark.timeout(300)
 def test_a_host_that_is_cut_off_for_a_minute(farm: Farm) -> None:
     cut_off(farm, 60)
+
+
+def test_after_an_outage_a_worker_is_given_time_before_it_is_taken_for_deaf() -> None:
+    """Its supervisor may get through to the store again a moment before it does."""
+
+    class Line:
+        cut = True
+        plans = open_store("sqlite://").plans
+
+        def run(self, *_: object) -> Orders:
+            if self.cut:
+                raise StoreUnavailable("gone")
+            return Orders(frozenset(), {})
+
+    line: Any = Line()
+    supervisor = Supervisor(WorkerSettings())
+    keeper = supervisor._keeper = Keeper(line, lambda: {1: 0.0}, lambda *_: None, lambda _: None)
+    keeper.renew()
+    assert not supervisor._store_answers(time.monotonic() + 61)
+    line.cut = False
+    keeper.renew()
+    assert not supervisor._store_answers(time.monotonic() + 1)
+    for _ in range(2):
+        keeper.renew()
+    keeper.since = time.monotonic() - 31
+    assert supervisor._store_answers(time.monotonic())
+    line.cut = True
+    keeper.renew()
+    assert not supervisor._store_answers(time.monotonic())

@@ -95,7 +95,11 @@ class Weather:
         began = time.monotonic()
         ended = len(self.place.marks("end"))
         seen = len(self.acknowledged)
-        eventually(lambda: len(self.acknowledged) >= seen + n, within=within, what=f"producers; {self.errors[-3:]}")
+        failed = len(self.errors)
+        try:
+            eventually(lambda: len(self.acknowledged) >= seen + n, within=within, what="producers")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.errors[failed:][-3:]}") from None
         eventually(lambda: len(self.place.marks("end")) >= ended + n, within=within, what="workers")
         return time.monotonic() - began
 
@@ -134,8 +138,8 @@ class Weather:
         self.stop_producers()
         open_ = "select count(*) from dray_job"
         eventually(lambda: self.ask(open_) == [(0,)], within=within, what="all are final")
-        own = [job.raw for job in beside]
-        done = {bytes(row[0]): row[1:] for row in self.ask("select id, state, losses, attempt from dray_done where id <> all(?)", own)}
+        rows = self.ask("select id, state, losses, attempt from dray_done where id <> all(?)", [job.raw for job in beside])
+        done = {bytes(row[0]): row[1:] for row in rows}
         assert set(self.acknowledged) <= set(done)
         marks = self.place.marks()
         starts = Counter(mark[3] for mark in marks if mark[0] == "start")

@@ -33,6 +33,7 @@ class Keeper:
         self._expelled = expelled
         self._renewed = renewed
         self.last = time.monotonic()  # when the store was last reached
+        self.since: float | None = self.last  # … and since when without a failure; None: the last try failed
         self.service = Service("keeper", RENEW, self.renew)
 
     def renew(self) -> float | None:
@@ -43,9 +44,11 @@ class Keeper:
         try:
             answer = self._store.run(self._store.plans.extend, nodes)
         except StoreError as error:  # once the store can be written again, we must be there before those who look for the dead
+            self.since = None
             log.warning("the lease could not be renewed, trying again in %s: %s", human(AGAIN), error)
             return AGAIN
         self.last = time.monotonic()
+        self.since = self.last if self.since is None else self.since
         self._renewed()
         for node in answer.expelled:
             log.warning("the lease of worker %d had run out before it was renewed", node)

@@ -275,8 +275,11 @@ class Supervisor:
             self._restart("their store is another one")
 
     def _store_answers(self, now: float) -> bool:
-        """Whether we got through to the store ourselves of late: if not, then another worker process would not either."""
-        return self._keeper is not None and now - self._keeper.last < DEAF_AFTER / 2
+        """Whether we get through to the store ourselves, and have done so for a while: if not, then another worker process would
+        not either, and after an outage this one has to be given time to get through again."""
+        keeper = self._keeper
+        well = keeper is not None and keeper.since is not None and now - keeper.since > DEAF_AFTER / 2
+        return keeper is not None and well and now - keeper.last < DEAF_AFTER / 2
 
     def _store_held_up(self) -> bool:
         """Whether somebody keeps the store from being written: a process stopped in the middle of a transaction does."""

@@ -99,7 +99,7 @@ class Edge:
         return fetched(self._fast.execute(query.sentence, query.params))
 
     def _together(self, queries: Sequence[Query]) -> list[list[Any]]:
-        if self._begin_with != BEGIN:  # behind a pooler a transaction begins with several statements
+        if self._reads or self._begin_with != BEGIN:  # behind a pooler a transaction begins with several statements
             return [self.do(query) for query in queries]
         connection = self._fast.connection
         answers = [cursors(connection)[0] for _ in queries]

@@ -84,7 +84,7 @@ class PostgresSession:
         if lane is None:
             return False
         try:
-            line = lines.take(began + self.place.timeout)
+            line = lines.take(began + self.place.timeout, by=self._by(began, self.place.timeout))
         except StoreUnavailable:
             return False
         try:
@@ -112,7 +112,7 @@ class PostgresSession:
         plain = _plain(verb)
         limit, reads = getattr(plain, "within", None), getattr(plain, "reads", False)
         allowed = min(self.place.timeout, limit or self.place.timeout)
-        until, by = began + allowed, began + max(allowed / 2, allowed - TOO_LATE)
+        until, by = began + allowed, self._by(began, allowed)
         repeatable, urgent = reads or getattr(plain, "repeatable", False), limit is not None and not reads
         again, fresh, unlucky, pause = getattr(verb, "again", False), False, 0, 0.05
         while True:
@@ -144,6 +144,10 @@ class PostgresSession:
                     pause = min(1.0, pause * 2)
                 else:
                     raise as_ours(error, self.place.where) from error
+
+    def _by(self, began: float, allowed: float) -> float:
+        """When it is too late to make a connection for a call."""
+        return began + max(allowed / 2, allowed - TOO_LATE)
 
     def edge(self, line: Line, verb: Callable[..., Any], again: bool) -> Edge:
         """Where the steps of one verb are carried out."""
