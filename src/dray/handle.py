@@ -18,6 +18,7 @@ R = TypeVar("R")
 
 LOOK_AGAIN = 0.5  # seconds, where a ring is to be expected
 LOOK_OFTEN = 0.02  # seconds, where it is not
+LOOK_FAR = 0.1  # seconds, where it is not and the store is a server
 
 
 class ResultReader(Protocol):
@@ -137,7 +138,10 @@ class JobHandle(Generic[R]):
             raise ResultTimeout(
                 f"Job {self.id} is {state} after {human(timeout or 0)}; wait longer, or ask `dray explain {self.id}` why."
             )
-        look = LOOK_AGAIN if listener is not None and listener.remote else LOOK_OFTEN
+        if listener is not None and listener.remote:
+            look = LOOK_AGAIN
+        else:
+            look = LOOK_FAR if listener is not None and listener.shy else LOOK_OFTEN
         return look if left is None else min(look, left)
 
     def _is_final(self, ending: Ending | None) -> bool:

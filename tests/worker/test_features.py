@@ -143,6 +143,7 @@ def test_strict_and_weighted_queues(app: Dray) -> None:
     @app.task
     def note(queue: str) -> None:
         order.append(queue)
+        time.sleep(0.002)  # of what takes no time at all, a whole queue is claimed ahead
 
     def fill(n: int) -> list[Any]:
         order.clear()

@@ -82,7 +82,9 @@ def test_a_full_worker_hears_that_it_has_lost_its_jobs(place: Place) -> None:
     first = place.start("--concurrency", "1")
     job = place.enqueue("waits", 1, 25)
     place.wait_mark("start")
-    place.query("delete from dray_node")  # as a rescue does
+    store = place.app.store
+    (node,) = place.nodes()
+    store.run(store.plans.bury, node.id, "its lease ran out", None)  # as a rescue does
     first.wait_log("entering anew", within=10)
     again = place.wait_mark("start", 2, within=10)
     assert not place.marks("end")
