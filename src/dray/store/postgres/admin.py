@@ -7,24 +7,17 @@ from collections.abc import Sequence
 
 from dray.model.clock import SECOND
 from dray.model.job import KEEP_CANCELLED
-from dray.store.plan import Now, Plan, Query, Ring, Row, reads
+from dray.store.plan import Now, Plan, Query, Row, reads
 from dray.store.postgres.schedules import SchedulePlans
 from dray.store.postgres.settle import keep_of
 from dray.store.postgres.text import storable
 from dray.store.sql import admin
 from dray.store.sql.rows import (
-    BLOCKED,
     CANCELLED,
     CODES,
     FAILED,
     PARKED,
-    READY,
-    RUNNING,
-    SCHEDULED,
-    SLEEPING,
-    STATES,
     SUCCEEDED,
-    Tally,
     info_from,
 )
 from dray.store.values import Filter, Holder, Page, QueueInfo
@@ -85,81 +78,21 @@ class AdminPlans(SchedulePlans, admin.AdminPlans):
         rows: list[Row] = yield Query(self.say.holder, {"id": id})
         return Holder(*rows[0]) if rows else None
 
+    def _cancel_waiting(self, row: Row, now: int, reason: str) -> Plan[None]:
+        seq, state, queue, _, lane, options = row
+        _, executor, rank, _ = yield from self.way(lane)
+        params = {
+            "seq": seq, "state": state, "now": now, "reason": storable(reason),
+            "keep": int(keep_of(options, KEEP_CANCELLED) * SECOND), "lane": (yield from self.lane(queue, executor, rank)),
+        }  # fmt: skip
+        yield Query(self.say.cancel_waiting, params)
+
+    def _keep_place(self, seq: int) -> Plan[None]:
+        yield from ()  # a sequence never gives a number twice
+
     def cancel(self, jobs: Sequence[bytes], reason: str = "") -> Plan[dict[bytes, str]]:
         """Cancel in every state. By id: "cancelled", "asked" (it runs and is told), "final" (too late) or "unknown"."""
-        now: int = yield Now()
-        reason = storable(reason)
-        tally = Tally()
-        answers: dict[bytes, str] = {}
-        for id_ in jobs:
-            row = yield from self._held(id_)
-            if row is None:
-                answers[id_] = "unknown"
-                continue
-            seq, state, queue, _, lane, options = row
-            if state == RUNNING:
-                yield Query(self.say.cancel_running, {"seq": seq, "reason": reason or "cancelled"})
-                answers[id_] = "asked"
-                yield Ring("orders")
-            elif state in (SCHEDULED, READY, BLOCKED, SLEEPING, PARKED):
-                _, executor, rank, _ = yield from self.way(lane)
-                params = {
-                    "seq": seq, "state": state, "now": now, "reason": reason or "cancelled",
-                    "keep": int(keep_of(options, KEEP_CANCELLED) * SECOND), "lane": (yield from self.lane(queue, executor, rank)),
-                }  # fmt: skip
-                yield Query(self.say.cancel_waiting, params)
-                tally.move(queue, state, CANCELLED)
-                answers[id_] = "cancelled"
-                yield Ring("done")
-            else:
-                answers[id_] = "final"
-        yield from self.write(tally)
-        return answers
-
-    def retry(self, jobs: Sequence[bytes]) -> Plan[dict[bytes, str]]:
-        """A final job begins a new life, with its history kept; a scheduled one runs now. By id: "ready", "unknown", or the
-        state in which the job is and cannot be retried."""
-        now: int = yield Now()
-        tally = Tally()
-        answers: dict[bytes, str] = {}
-        for id_ in jobs:
-            row = yield from self._held(id_)
-            if row is None:
-                answers[id_] = "unknown"
-                continue
-            seq, state, queue = row[:3]
-            if STATES[state].final:
-                yield Query(self.say.retry_history, {"seq": seq})
-                yield Query(self.say.retry_final, {"seq": seq, "now": now})
-            elif state == SCHEDULED:
-                yield Query(self.say.retry_now, {"seq": seq, "now": now})
-            else:
-                answers[id_] = str(STATES[state])
-                continue
-            tally.move(queue, state, READY)
-            answers[id_] = "ready"
-        yield from self.write(tally)
-        yield Ring("work")
-        return answers
-
-    def delete(self, jobs: Sequence[bytes]) -> Plan[dict[bytes, str]]:
-        """Forget jobs that do not run. By id: "deleted", "running" (cancel it first) or "unknown"."""
-        tally = Tally()
-        answers: dict[bytes, str] = {}
-        for id_ in jobs:
-            row = yield from self._held(id_)
-            if row is None:
-                answers[id_] = "unknown"
-                continue
-            seq = row[0]
-            gone: list[Row] = yield Query(self.say.delete_job, {"seq": seq})
-            answers[id_] = "deleted" if gone else "running"
-            for queue, state in gone:
-                tally.move(queue, state, None)
-                yield Query(self.say.delete_history, {"seq": seq})
-                yield Query(self.say.delete_log, {"seq": seq})
-        yield from self.write(tally)
-        return answers
+        return (yield from super().cancel(jobs, storable(reason)))
 
     def edit(
         self, id: bytes, *, args: bytes | None = None, priority: int | None = None, max_attempts: int | None = None

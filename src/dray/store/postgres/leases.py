@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from dray.model.clock import SECOND
-from dray.model.lifecycle import Move, decide_for
-from dray.model.outcome import Lost
-from dray.store.plan import Plan, Query, Ring, Row, Steady, reads, repeatable, within
+from dray.model.lifecycle import Move
+from dray.store.plan import Plan, Query, Row, Steady, reads, repeatable, within
 from dray.store.postgres.claim import ClaimPlans
 from dray.store.sql import leases
-from dray.store.sql.leases import RESCUE_BATCH
 from dray.store.sql.renewal import LEASE
-from dray.store.sql.rows import claimed_from
 from dray.store.values import CancelOrder, Orders
 
 
@@ -72,20 +69,4 @@ class LeasePlans(ClaimPlans, leases.LeasePlans):
 
     def _give_away(self, node: int, cause: str, started: Collection[tuple[int, int]] | None) -> Plan[list[Move]]:
         yield Query(self.say.walk)
-        lost: list[Move] = []
-        while True:
-            rows: list[Row] = yield Query(self.say.running_of, {"node": node, "n": RESCUE_BATCH})
-            if not rows:
-                break
-            jobs = [claimed_from(row[:-2]) for row in rows]
-            moves = [decide_for(job, Lost(cause)) for job in jobs if started is None or (job.seq, job.claim) in started]
-            gone = {move.seq for move in moves}
-            yield from self.release([job for job in jobs if job.seq not in gone])
-            if moves:
-                yield from self.settle(moves)
-            lost += moves
-            if len(rows) < RESCUE_BATCH:
-                break
-        if lost:
-            yield Ring("work")
-        return lost
+        return (yield from super()._give_away(node, cause, started))

@@ -144,33 +144,45 @@ class AdminPlans:
         yield Ring("work")
         return bool(rows)
 
+    def write(self, tally: Tally) -> Plan[None]:
+        """Write what has been counted."""
+        yield from tally.write(self.say.tally)
+
+    def _held(self, id_: bytes) -> Plan[Row | None]:
+        """A job (seq, state, queue, …) that nobody else changes until the end of the transaction."""
+        rows: list[Row] = yield Query(self.say.seq_of, {"id": id_})
+        return rows[0] if rows else None
+
+    def _cancel_waiting(self, row: Row, now: int, reason: str) -> Plan[None]:
+        yield Query(self.say.cancel_waiting, {"seq": row[0], "state": row[1], "now": now, "reason": reason, "keep": KEEP_CANCELLED})
+
+    def _keep_place(self, seq: int) -> Plan[None]:
+        """The place of a job that is deleted is never taken again."""
+        yield Query(self.say.keep_place, {"seq": seq})
+
     def cancel(self, jobs: Sequence[bytes], reason: str = "") -> Plan[dict[bytes, str]]:
         """Cancel in every state. By id: "cancelled", "asked" (it runs and is told), "final" (too late) or "unknown"."""
         now: int = yield Now()
         tally = Tally()
         answers: dict[bytes, str] = {}
         for id_ in jobs:
-            rows: list[Row] = yield Query(self.say.seq_of, {"id": id_})
-            if not rows:
+            row = yield from self._held(id_)
+            if row is None:
                 answers[id_] = "unknown"
                 continue
-            seq, state, queue, _ = rows[0]
+            seq, state, queue = row[:3]
             if state == RUNNING:
                 yield Query(self.say.cancel_running, {"seq": seq, "reason": reason or "cancelled"})
                 answers[id_] = "asked"
                 yield Ring("orders")
             elif state in (SCHEDULED, READY, BLOCKED, SLEEPING, PARKED):
-                params = {
-                    "seq": seq, "state": state, "now": now, "reason": reason or "cancelled",
-                    "keep": KEEP_CANCELLED,
-                }  # fmt: skip
-                yield Query(self.say.cancel_waiting, params)
+                yield from self._cancel_waiting(row, now, reason or "cancelled")
                 tally.move(queue, state, CANCELLED)
                 answers[id_] = "cancelled"
                 yield Ring("done")
             else:
                 answers[id_] = "final"
-        yield from tally.write(self.say.tally)
+        yield from self.write(tally)
         return answers
 
     def retry(self, jobs: Sequence[bytes]) -> Plan[dict[bytes, str]]:
@@ -180,11 +192,11 @@ class AdminPlans:
         tally = Tally()
         answers: dict[bytes, str] = {}
         for id_ in jobs:
-            rows: list[Row] = yield Query(self.say.seq_of, {"id": id_})
-            if not rows:
+            row = yield from self._held(id_)
+            if row is None:
                 answers[id_] = "unknown"
                 continue
-            seq, state, queue, _ = rows[0]
+            seq, state, queue = row[:3]
             if STATES[state].final:
                 yield Query(self.say.retry_history, {"seq": seq, "now": now})
                 yield Query(self.say.retry_final, {"seq": seq, "now": now})
@@ -195,7 +207,7 @@ class AdminPlans:
                 continue
             tally.move(queue, state, READY)
             answers[id_] = "ready"
-        yield from tally.write(self.say.tally)
+        yield from self.write(tally)
         yield Ring("work")
         return answers
 
@@ -204,19 +216,19 @@ class AdminPlans:
         tally = Tally()
         answers: dict[bytes, str] = {}
         for id_ in jobs:
-            rows: list[Row] = yield Query(self.say.seq_of, {"id": id_})
-            if not rows:
+            row = yield from self._held(id_)
+            if row is None:
                 answers[id_] = "unknown"
                 continue
-            seq = rows[0][0]
+            seq = row[0]
             gone: list[Row] = yield Query(self.say.delete_job, {"seq": seq})
             answers[id_] = "deleted" if gone else "running"
             for queue, state in gone:
                 tally.move(queue, state, None)
                 yield Query(self.say.delete_history, {"seq": seq})
                 yield Query(self.say.delete_log, {"seq": seq})
-                yield Query(self.say.keep_place, {"seq": seq})
-        yield from tally.write(self.say.tally)
+                yield from self._keep_place(seq)
+        yield from self.write(tally)
         return answers
 
     def edit(

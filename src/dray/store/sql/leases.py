@@ -98,6 +98,10 @@ class LeasePlans:
 
     def _end(self, node: int, cause: str, started: Collection[tuple[int, int]] | None) -> Plan[list[Move]]:
         yield Query(self.say.leave, {"node": node})
+        return (yield from self._give_away(node, cause, started))
+
+    def _give_away(self, node: int, cause: str, started: Collection[tuple[int, int]] | None) -> Plan[list[Move]]:
+        """Give others what a node runs that is no more."""
         lost: list[Move] = []
         while True:
             rows: list[Row] = yield Query(self.say.running_of, {"node": node, "n": RESCUE_BATCH})
