@@ -23,7 +23,7 @@ from dray.store.postgres import bell
 if TYPE_CHECKING:
     from servers.postgres import Cluster
 
-OPEN = "select state from pg_stat_activity where datname = %s and (now() - xact_start > '0.5s' or state = 'active')"
+OPEN = "select state, query from pg_stat_activity where datname = %s and clock_timestamp() - xact_start > '0.5s'"
 CODE = """
 @app.task
 async def note(n):
