@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from servers.pgbouncer import PgBouncer
     from servers.postgres import Cluster
     from servers.proxy import Proxy
+    from servers.redis import Server
+    from servers.redis_cluster import ShardedCluster
+    from servers.redis_sentinel import Sentinels
 
 
 class NewCluster(Protocol):
@@ -22,6 +25,20 @@ class NewCluster(Protocol):
 
     def __call__(self, version: int | None = None, *, durable: bool = True, listen: str | None = None,
                  settings: dict[str, object] | None = None) -> Cluster: ...  # fmt: skip
+
+
+class NewRedis(Protocol):
+    """Arguments as of `servers.redis.Server`; the kind is the default one."""
+
+    def __call__(self, kind: str | None = None, *, durable: bool = True, listen: str | None = None,
+                 settings: dict[str, object] | None = None) -> Server: ...  # fmt: skip
+
+
+class NewRedisCluster(Protocol):
+    """Arguments as of `servers.redis_cluster.ShardedCluster`; the kind is the default one."""
+
+    def __call__(self, kind: str | None = None, *, shards: int = 3, replicas: int = 0, durable: bool = False,
+                 settings: dict[str, object] | None = None) -> ShardedCluster: ...  # fmt: skip
 
 
 class Fresh(Protocol):
@@ -106,6 +123,90 @@ def pgbouncer_for() -> Iterator[Callable[[Cluster], PgBouncer]]:
     yield to
     for bouncer in running.values():
         bouncer.close()
+
+
+@pytest.fixture(scope="session")
+def redis_of() -> Iterator[Callable[[str], Server]]:
+    """The shared server of a kind of `servers.redis_binaries.KINDS`, in memory. Tests take `with server.fresh() as url`, and
+    must not stop it or change its settings: for that, `new_redis`."""
+    from servers.redis import Server
+
+    running: dict[str, Server] = {}
+
+    def of(kind: str) -> Server:
+        if kind not in running:
+            with _or_skip():
+                running[kind] = Server(kind, durable=False)
+        return running[kind]
+
+    yield of
+    for server in running.values():
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def valkey(redis_of: Callable[[str], Server]) -> Server:
+    """The shared server of the default kind: Valkey 9, else the next of the kinds that the machine has."""
+    from servers.redis_binaries import default_kind
+
+    with _or_skip():
+        return redis_of(default_kind())
+
+
+@pytest.fixture
+def new_redis() -> Iterator[NewRedis]:
+    """Redis servers of the test's own, durable unless asked otherwise, to be stopped, killed and paused at will."""
+    from servers.redis import Server
+
+    with contextlib.ExitStack() as stack:
+
+        def new(kind: str | None = None, *, durable: bool = True, listen: str | None = None,
+                settings: dict[str, object] | None = None) -> Server:  # fmt: skip
+            with _or_skip():
+                server = Server(kind, durable=durable, listen=listen, settings=settings)
+            stack.callback(server.close)
+            return server
+
+        yield new
+
+
+@pytest.fixture
+def sentinels() -> Iterator[Sentinels]:
+    """A primary, two replicas and three Sentinels of the test's own."""
+    from servers.redis_sentinel import Sentinels
+
+    with _or_skip():
+        made = Sentinels()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[ShardedCluster]:
+    """The shared cluster of three primaries. Slots may be moved, and stay moved; for killing nodes, `new_redis_cluster`."""
+    from servers.redis_cluster import ShardedCluster
+
+    with _or_skip():
+        made = ShardedCluster()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_redis_cluster() -> Iterator[NewRedisCluster]:
+    """Redis Clusters of the test's own, in memory unless asked otherwise."""
+    from servers.redis_cluster import ShardedCluster
+
+    with contextlib.ExitStack() as stack:
+
+        def new(kind: str | None = None, *, shards: int = 3, replicas: int = 0, durable: bool = False,
+                settings: dict[str, object] | None = None) -> ShardedCluster:  # fmt: skip
+            with _or_skip():
+                made = ShardedCluster(kind, shards=shards, replicas=replicas, durable=durable, settings=settings)
+            stack.callback(made.close)
+            return made
+
+        yield new
 
 
 @pytest.fixture

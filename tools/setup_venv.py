@@ -1,4 +1,4 @@
-"""Make the project's virtual environment: uv if it can be had (fast), plain pip otherwise; on Debian, PgBouncer in it too."""
+"""Make the project's virtual environment: uv if it can be had (fast), plain pip otherwise; on Debian, servers in it too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def main(folder: str) -> int:
     root = Path(folder)
     code = install(root)
     if code == 0:
-        add_pgbouncer(root)
+        add_from_debian(root, "pgbouncer", "pgbouncer", "pgbouncer")
+        add_from_debian(root, "redis", "redis-server", "redis-server", beside=("redis-tools",))  # the program is in the tools
     return code
 
 
@@ -41,37 +42,45 @@ def dev_group() -> list[str]:
     return list(data["dependency-groups"]["dev"])
 
 
-def add_pgbouncer(root: Path) -> None:
-    """Unpack Debian's PgBouncer into the environment, if the system has none: nothing is installed, no service starts.
+def add_from_debian(root: Path, folder: str, program: str, package: str, beside: tuple[str, ...] = ()) -> None:
+    """Unpack a server of Debian's into a folder of the environment, if the system has none: nothing is installed or started.
 
-    It needs no root. Tests that want PgBouncer are skipped without it, so a failure is told and forgiven.
+    beside: packages that its files are in, other than its libraries. It needs no root. Tests that want the server are
+    skipped without it, so a failure is told and forgiven.
     """
-    if (root / "pgbouncer").exists() or shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
+    if (root / folder).exists() or shutil.which(program, path=system_path()):
         return
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         return
     try:
-        if not missing_packages() and os.geteuid() == 0:
+        if not missing_packages(package, beside) and os.geteuid() == 0:
             run("apt-get", "update")
-        names = missing_packages()
+        names = missing_packages(package, beside)
         if not names:
-            raise OSError("apt-get knows no package pgbouncer")
+            raise OSError(f"apt-get knows no package {package}")
         with tempfile.TemporaryDirectory(dir=root) as scratch:
             run("apt-get", "download", *names, cwd=scratch)
-            for package in Path(scratch).glob("*.deb"):
-                run("dpkg", "-x", str(package), f"{scratch}/unpacked")
-            Path(scratch, "unpacked").rename(root / "pgbouncer")
+            for archive in Path(scratch).glob("*.deb"):
+                run("dpkg", "-x", str(archive), f"{scratch}/unpacked")
+            Path(scratch, "unpacked").rename(root / folder)
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"PgBouncer could not be fetched, its tests will be skipped: {error}", file=sys.stderr)
+        print(f"{package} could not be fetched, its tests will be skipped: {error}", file=sys.stderr)
 
 
-def missing_packages() -> list[str]:
-    """pgbouncer and those of its libraries that the system lacks."""
+def system_path() -> str:
+    """The PATH without virtual environments: wheels put servers there that are not the system's."""
+    folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    return os.pathsep.join([*(folder for folder in folders if not Path(folder, "../pyvenv.cfg").exists()), "/usr/bin", "/usr/sbin"])
+
+
+def missing_packages(package: str, beside: tuple[str, ...]) -> list[str]:
+    """The package, those beside it, and those of its libraries that the system lacks."""
     plan = subprocess.run(
-        ["apt-get", "install", "--simulate", "--no-install-recommends", "pgbouncer"], capture_output=True, text=True, timeout=60
+        ["apt-get", "install", "--simulate", "--no-install-recommends", package], capture_output=True, text=True, timeout=60
     ).stdout
     names = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
-    return [name for name in names if name == "pgbouncer" or (name.startswith("lib") and not name.endswith("-perl"))]
+    wanted = (package, *beside)
+    return [name for name in names if name in wanted or (name.startswith(("lib", "lua-")) and not name.endswith("-perl"))]
 
 
 def run(*command: str, cwd: str | None = None) -> None:

@@ -80,7 +80,8 @@ def record(kind: str, *values: object) -> None:
 
 def record_process(pid: int, signum: signal.Signals) -> None:
     """Note a process; `signum` is what it gets first when it is cleaned up."""
-    record("process", pid, birth(pid), int(signum))
+    if born := birth(pid):  # else it is dead already, and there is nothing to clean up
+        record("process", pid, born, int(signum))
 
 
 def birth(pid: int) -> str:

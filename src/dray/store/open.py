@@ -6,27 +6,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from dray.errors import ConfigurationError, NotSupported
+from dray.errors import ConfigurationError
+from dray.store.urls import shown
 
 if TYPE_CHECKING:
     from dray.model.clock import Clock
     from dray.store.protocol import Store
 
 DEFAULT_URL = "sqlite:///dray.db"
-FORMS = "sqlite:///relative.db, sqlite:////absolute.db, sqlite:// (memory) or postgresql://user@host/database"
-LATER = ("redis", "rediss", "redis+sentinel", "redis+cluster", "valkey", "valkeys")
+FORMS = "sqlite:///relative.db, sqlite:////absolute.db, sqlite:// (memory), postgresql://user@host/database or redis://host/0"
+REDIS = ("redis", "rediss", "valkey", "valkeys", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 SYNCHRONOUS = ("normal", "full", "extra")
 
 
 def open_store(url: str, *, migrate: bool = True, clock: Clock | None = None) -> Store:
     """Open the store at `url`. Of SQLite: `?synchronous=normal` gives up durability on power loss for speed; default full. Of
-    PostgreSQL: `?schema=` (dray), `?pooler=none|session|transaction` (found out by itself), `?timeout=` (30 seconds for a call).
+    PostgreSQL: `?schema=` (dray), `?pooler=none|session|transaction` (found out by itself), `?timeout=` (30 seconds for a call). Of
+    Redis: see `dray.store.redis.place.place_of`.
 
     `migrate`: bring the schema up to date. Raises ConfigurationError for a wrong URL, StoreError if it cannot be opened.
     """
     scheme = scheme_of(url)
-    if scheme in LATER:
-        raise NotSupported(f"The store {redacted(url)} needs a later version of Dray; this one has {FORMS}.")
+    if scheme in REDIS:
+        return _open_redis(url, clock)
     if scheme in ("postgresql", "postgres"):
         return _open_postgres(url, migrate, clock)
     if scheme != "sqlite":
@@ -76,6 +78,26 @@ def _open_postgres(url: str, migrate: bool, clock: Clock | None) -> Store:
     return PostgresStore(place_of(url), migrate=migrate, clock=clock)
 
 
+def need_redis(url: str) -> None:
+    """Raises ConfigurationError if the driver is not installed."""
+    try:
+        import hiredis  # noqa: F401
+        import redis  # noqa: F401
+    except ImportError:
+        raise ConfigurationError(
+            f"The store {redacted(url)} needs the driver redis-py with hiredis, which is not installed; run `pip install "
+            "dray[redis]`."
+        ) from None
+
+
+def _open_redis(url: str, clock: Clock | None) -> Store:
+    need_redis(url)
+    from dray.store.redis.place import place_of
+    from dray.store.redis.store import RedisStore
+
+    return RedisStore(place_of(url), clock=clock)
+
+
 def absolute(url: str) -> str:
     """The URL in the form that means the same in whatever folder it is read."""
     if scheme_of(url) != "sqlite":
@@ -89,8 +111,6 @@ def absolute(url: str) -> str:
 
 def redacted(url: str) -> str:
     """The URL without its password."""
-    from dray.store.postgres.place import shown
-
     return shown(url)
 
 

@@ -41,6 +41,26 @@ class Together:
         self.queries = queries
 
 
+class Call:
+    """Run one script, whole or not at all, on one shard of the store; the answer is what it returns."""
+
+    __slots__ = ("args", "script", "shard")
+
+    def __init__(self, script: Any, args: Sequence[bytes | str | int], shard: int = 0) -> None:
+        self.script = script
+        self.args = args
+        self.shard = shard
+
+
+class Calls:
+    """Run several scripts of which none needs another's answer, in one round trip; the answer is the list of theirs."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self.calls = calls
+
+
 class Many:
     """Run one statement for each tuple of parameters; the answer is the number of rows changed in all."""
 
@@ -100,7 +120,7 @@ class Ring:
         self.kind = kind
 
 
-Step = Query | Together | Many | Bulk | Apart | Again | Now | Steady | Ring
+Step = Query | Together | Call | Calls | Many | Bulk | Apart | Again | Now | Steady | Ring
 Plan = Generator[Step, Any, T]
 
 

@@ -133,6 +133,7 @@ class _Edge:
             rows = list(step.rows)
             await self._connection.executemany(numbered(step.sentence)[0], rows)
             return len(rows)
+        assert isinstance(step, Bulk), "scripts are for another store"
         return await self._copy(step)
 
     async def query(self, step: Query) -> list[Row]:

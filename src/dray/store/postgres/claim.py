@@ -13,6 +13,7 @@ from dray.model.job import Claimed
 from dray.model.lifecycle import Move, decide_for
 from dray.model.outcome import Cancelled
 from dray.store.plan import Plan, Query, Ring, Row, Together, reads
+from dray.store.postgres.grab import grab
 from dray.store.postgres.marks import LATER, START, Lane, Mark
 from dray.store.postgres.settle import SettlePlans
 from dray.store.sql.renewal import LEASE
@@ -66,6 +67,9 @@ class Survey:
 class ClaimPlans(SettlePlans):
     """Claiming over PostgreSQL."""
 
+    straight = True  # a statement may be sent without a transaction that sets up the session first
+    calm = False  # the last claim left nothing behind that needs more than a claim
+
     def claim(self, want: Want, node: int) -> Plan[Catch]:
         """Take up to `want.slots` jobs for `node`; counts the attempt before anything of the job is decoded."""
         tally = Tally()
@@ -90,14 +94,16 @@ class ClaimPlans(SettlePlans):
         more = False
         for executor, slots in want.slots.items():
             if slots > 0:
-                jobs, too_many = yield from self._take(self._ways(lanes, want, executor), slots, node, now, want, tally)
+                jobs, too_many = yield from self._take(self.lanes_for(lanes, want, executor), slots, node, now, want, tally)
                 got += jobs
                 more = more or too_many
         if any(want.slots.values()) and abs(now - self.marks.claimed.get(node, 0)) >= SECOND:
             # Once a second: each version of the row is a dead one soon, and under an old transaction they stay.
             yield Query(self.say.node_claimed, {"now": now, "node": node})
             self.marks.claimed[node] = now
-        return Catch(got, 0.0 if more else _until(later, now), now)
+        next_due = 0.0 if more else _until(later, now)
+        self.calm = next_due != 0.0
+        return Catch(got, next_due, now)
 
     def exchange(self, moves: Sequence[Move], want: Want | None, node: int) -> Plan[tuple[list[int], Catch | None]]:
         """Settle and claim in one transaction: what a busy node does all day."""
@@ -107,7 +113,11 @@ class ClaimPlans(SettlePlans):
         if want is None:
             stale, _ = yield from self.settle_into(tally, moves, [])
         elif not moves:
-            catch = yield from self.claim_into(tally, want, node)
+            if self.straight and self.calm:
+                self.calm = False  # the usual way is gone at every other claim at least
+                catch = yield from grab(self, want, node)
+            if catch is None:
+                catch = yield from self.claim_into(tally, want, node)
         else:
             survey = self.survey(self.say.survey, {"node": node, "boot": self.boot})
             stale, (rows,) = yield from self.settle_into(tally, moves, [survey.query])
@@ -119,7 +129,7 @@ class ClaimPlans(SettlePlans):
         """A look at the time and the lanes."""
         return Survey(self, sentence, params)
 
-    def _ways(self, lanes: Sequence[Lane], want: Want, executor: int) -> list[Lane]:
+    def lanes_for(self, lanes: Sequence[Lane], want: Want, executor: int) -> list[Lane]:
         """The lanes to look at, in the order to look. Parked jobs first: they have waited longer, and a queue that is never empty
         must not keep them waiting for ever."""
         open_ = [lane for lane in lanes if lane.executor == executor and not lane.paused and _open(lane, want)]
@@ -254,7 +264,7 @@ class ClaimPlans(SettlePlans):
             self.marks.swept(sweeps, time.monotonic() - began)
         if later is not None and later <= now:
             return True, 0.0
-        found = any(lane.id in busy for executor in want.slots for lane in self._ways(lanes, want, executor))
+        found = any(lane.id in busy for executor in want.slots for lane in self.lanes_for(lanes, want, executor))
         return found, _until(later, now)
 
 

@@ -36,15 +36,16 @@ class Edge:
     """Carries out steps on one connection in autocommit mode. A transaction is begun with the first step that needs one."""
 
     __slots__ = (
-        "_again", "_apart", "_begin_with", "_clock", "_fast", "_plain", "_reads", "_schema", "_trailing", "begun",
+        "_again", "_apart", "_begin_with", "_clock", "_fast", "_more", "_plain", "_reads", "_schema", "_trailing", "begun",
         "now", "rings", "sent",
     )  # fmt: skip
 
     def __init__(
-        self, fast: psycopg.Cursor[Any], plain: psycopg.Cursor[Any], *, schema: str, clock: Clock | None,
-        apart: Callable[[Apart], Any], begin: str = BEGIN, reads: bool = False, again: bool = False,
+        self, fast: psycopg.Cursor[Any], plain: psycopg.Cursor[Any], more: list[psycopg.Cursor[Any]], *, schema: str,
+        clock: Clock | None, apart: Callable[[Apart], Any], begin: str = BEGIN, reads: bool = False, again: bool = False,
     ) -> None:
         self._fast = fast
+        self._more = more
         self._plain = plain
         self._schema = schema
         self._clock = clock
@@ -102,7 +103,9 @@ class Edge:
         if self._reads or self._begin_with != BEGIN:  # behind a pooler a transaction begins with several statements
             return [self.do(query) for query in queries]
         connection = self._fast.connection
-        answers = [cursors(connection)[0] for _ in queries]
+        while len(self._more) < len(queries) - 1:
+            self._more.append(cursors(connection)[0])
+        answers = [self._fast, *self._more[: len(queries) - 1]]
         with connection.pipeline():
             if not self.begun:
                 self._plain.execute("begin")

@@ -39,6 +39,7 @@ class Line:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
         self.fast, self.plain = cursors(connection)
+        self.more: list[psycopg.Cursor[Any]] = []  # like `fast`, for statements that are sent together; made when needed
         self.prepared: set[bytes] = set()
         self.since = 0.0  # monotonic; when the call under way began
         self.until = 0.0  # … and when it is given up; 0: there is none

@@ -74,6 +74,10 @@ class Marks:
         swept = set(sweeps)
         return [START if lane in swept else self._low.get(lane, START) for lane in lanes], sweeps
 
+    def known(self, lanes: Sequence[int]) -> list[Mark]:
+        """The same without any sweep."""
+        return [self._low.get(lane, START) for lane in lanes]
+
     def swept(self, lanes: Sequence[int], took: float) -> None:
         """`lanes` have been swept, all together in `took` seconds."""
         again = time.monotonic() + min(SWEEP_AT_MOST, max(SWEEP_EVERY, SWEEP_SHARE * took))

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from msgspec import Struct
 
 from dray.errors import ConfigurationError
+from dray.store.urls import shown as shown
 
 SCHEMA = "dray"
 POOLERS = ("auto", "none", "session", "transaction")
@@ -101,11 +102,3 @@ def _check_form(url: str) -> None:
                 f"The port in {shown(url)!r} cannot be read: {one!r} is not a host with a port from 1 to 65535; write "
                 "postgresql://user@host:5432/database (an IPv6 address in square brackets)."
             )
-
-
-def shown(url: str) -> str:
-    """A URL without its passwords; also one that is wrongly written."""
-    url = re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:***@", url, count=1, flags=re.DOTALL)
-    return re.sub(r"([?&](?:password|sslpassword)=)[^&#]*", r"\1***", url)
-
-

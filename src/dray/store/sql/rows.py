@@ -45,14 +45,15 @@ def info_from(row: Row) -> JobInfo:
     return JobInfo(
         id=ids.to_text(id_), task=task, queue=queue, state=STATES[state], priority=-rank,
         executor=Executor(executor).word, attempt=attempt, max_attempts=max_attempts, losses=losses, claim=claim,
-        args=lenient(args), tags=_tags(tags), due=due, enqueued=enqueued, started=started,
+        args=lenient(args), tags=tags_from(tags), due=due, enqueued=enqueued, started=started,
         finished=finished, expires=expires, prune_after=prune_after, node=node, options=lenient(options),
         result=result, error=lenient(error), reason=reason, hold=hold, progress=lenient(progress), schedule=schedule,
         parent=None if parent is None else ids.to_text(parent),
     )
 
 
-def _tags(data: str | None) -> tuple[str, ...]:
+def tags_from(data: str | None) -> tuple[str, ...]:
+    """Tags as they are kept, as people see them."""
     found = lenient(data)
     return tuple(map(str, found)) if isinstance(found, list) else ()
 

@@ -79,7 +79,7 @@ class SchedulePlans:
         found: list[Row] = yield Query(self.say.schedule_get, {"name": name})
         if not found:
             return None
-        job = _job(ScheduleRow(*found[0]), None)
+        job = job_of(ScheduleRow(*found[0]), None)
         yield from self.add([job])  # type: ignore[attr-defined]
         return job.id
 
@@ -120,7 +120,7 @@ class SchedulePlans:
         return fired
 
     def _fire_one(self, row: ScheduleRow, tick: int, now: int) -> Plan[bool]:
-        job = _job(row, tick)
+        job = job_of(row, tick)
         unfinished: list[Row] = []
         if row.overlap != "allow":
             unfinished = yield Query(self.say.schedule_unfinished, {"name": row.name})
@@ -166,9 +166,10 @@ class SchedulePlans:
         yield Ring("work")
 
 
-def _job(row: ScheduleRow, tick: int | None) -> NewJob:
+def job_of(row: ScheduleRow, tick: int | None, id: bytes | None = None) -> NewJob:
+    """The job that a schedule enqueues for a tick (None: by hand)."""
     return NewJob(
-        id=ids.new_ids(1)[0], task=row.task, args=row.args, queue=row.queue, executor=row.executor, priority=row.priority,
+        id=id or ids.new_ids(1)[0], task=row.task, args=row.args, queue=row.queue, executor=row.executor, priority=row.priority,
         max_attempts=row.max_attempts, at=tick, tags=row.tags, options=row.options, schedule=row.name,
     )  # fmt: skip
 

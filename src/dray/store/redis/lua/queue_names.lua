@@ -1,0 +1,3 @@
+--@ keys: queues
+-- The queues of which operators said something.
+return redis.call('HKEYS', k_queues)

@@ -1,0 +1,98 @@
+"""Maintenance: what one elected node does for all."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from dray.model.clock import SECOND
+from dray.model.job import KEEP_CANCELLED
+from dray.store.plan import Call, Plan, Ring, reads, repeatable
+from dray.store.redis.claim import PROMOTE_AT_ONCE
+from dray.store.redis.leases import LeasePlans
+from dray.store.sql.maintenance import TERM
+from dray.store.sql.rows import EXPIRED
+from dray.store.values import Chores
+
+log = logging.getLogger("dray.redis")
+
+EXPIRE_AT_ONCE = 250
+CHECK_AT_ONCE = 200
+CHECK_FOR = 0.02  # seconds of one round of checks
+CHECK_PAUSE = 30.0  # seconds from the end of one walk over all jobs to the begin of the next
+
+
+class MaintenancePlans(LeasePlans):
+    """The Maintenance protocol over Redis (`rescue` stands with the leases)."""
+
+    checked: dict[int, bytes]  # how far the check has come in each shard
+    check_at = 0.0  # monotonic
+
+    @repeatable
+    def elect(self, role: str, node: str) -> Plan[bool]:
+        """Take or renew the lead in `role` for 15 seconds; whether `node` has it."""
+        args = (self.now(), self.steady(), self.boot(), role, node, int(TERM * SECOND))
+        return bool((yield Call(self.say.elect, args)))
+
+    @repeatable
+    def resign(self, role: str, node: str) -> Plan[None]:
+        """Give the lead back."""
+        yield Call(self.say.resign, (role, node))
+
+    @reads
+    def chores(self) -> Plan[Chores]:
+        """What there is to do; one look."""
+        answers = yield from self.every(self.say.chores, (self.now(), self.steady(), self.boot()))
+        dead, expired, prunable, blocked = (any(answer[n] for answer in answers) for n in range(4))
+        tick, now = answers[0][4:]
+        until = None if tick < 0 else max(0.0, (tick - now) / SECOND)
+        untidy = self.clock is None and time.monotonic() >= self.check_at
+        return Chores(dead, expired, prunable, blocked, until, untidy)
+
+    def promote(self) -> Plan[int]:
+        """Make ready what has become due; how many there were, at most 1000 at once of each shard."""
+        moved: int = sum((yield from self.every(self.say.promote, (self.now(), self.bell, PROMOTE_AT_ONCE))))
+        if moved:
+            yield Ring("work")
+        return moved
+
+    def expire(self, limit: int = 1000) -> Plan[int]:
+        """Cancel waiting jobs whose time to start is over; how many."""
+        total = 0
+        for shard in range(self.count):
+            while total < limit:
+                n = min(EXPIRE_AT_ONCE, limit - total)
+                args = (self.now(), self.bell, int(KEEP_CANCELLED * SECOND), EXPIRED, n)
+                ended: int = yield Call(self.say.expire, args, shard)
+                total += ended
+                if ended < n:
+                    break
+        if total:
+            yield Ring("done")
+        return total
+
+    def prune(self, limit: int = 500) -> Plan[int]:
+        """Delete finished jobs whose time to be kept is over, with their history and logs; how many."""
+        total = 0
+        for shard in range(self.count):
+            if total < limit:
+                total += yield Call(self.say.prune, (self.now(), limit - total), shard)
+        return total
+
+    def tidy(self) -> Plan[None]:
+        """Walk a part of the way over all jobs, and see whether each is in its place: nothing that is kept may be out of reach."""
+        until = time.monotonic() + CHECK_FOR
+        for shard in range(self.count):
+            while shard not in self.checked or self.checked[shard]:
+                args = (self.checked.get(shard, b""), CHECK_AT_ONCE)
+                last, mended, empty = yield Call(self.say.check, args, shard)
+                self.checked[shard] = last
+                if mended or empty:
+                    log.error(
+                        "%d jobs were not in their place and are again, %d ids had no data and are forgotten: the server has lost "
+                        "writes, by a failover or by hand", mended, empty,
+                    )  # fmt: skip
+                if time.monotonic() >= until:
+                    return
+        self.checked.clear()
+        self.check_at = time.monotonic() + CHECK_PAUSE

@@ -1,0 +1,115 @@
+"""What goes wrong in Redis, in our words."""
+
+from __future__ import annotations
+
+import re
+
+from redis import exceptions
+
+from dray.errors import ConfigurationError, DrayError, StoreBusy, StoreUnavailable
+
+#: Answers after which nothing has been carried out, and which may be others in a moment: a server that starts, one that is a
+#: replica
+#: (since a failover), a cluster that lacks a node, or a part of it that is moved.
+NOT_NOW = re.compile(r"^(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|UNBLOCKED)\b")
+MOVED = re.compile(r"^(?:MOVED|ASK)\b")
+LOGIN = re.compile(r"WRONGPASS|NOAUTH|invalid (?:username-password pair|password)|without any password", re.IGNORECASE)
+ADVICE = (
+    (re.compile(r"Name or service|resolve|nodename"), "check the name of the host in the URL"),
+    (re.compile(r"refused"), "start the server, or correct host and port in the URL"),
+    (re.compile(r"SSL|certificate|CERTIFICATE|TLS"), "correct rediss:// or redis:// and the certificates in the URL"),
+    (re.compile(r"[Tt]imeout|timed out"), "check host, port and firewall"),
+)
+
+Trouble = exceptions.RedisError
+
+
+class Gone(Exception):
+    """The connection came to its end. `sent`: something had been sent, so that it is not known whether it was carried out."""
+
+    def __init__(self, cause: BaseException, sent: bool, late: bool = False) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.sent = sent
+        self.late = late
+
+
+def words(error: BaseException) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def not_now(error: BaseException) -> bool:
+    """Whether nothing has been carried out, and the same may well succeed in a moment."""
+    return isinstance(error, exceptions.ResponseError) and bool(NOT_NOW.search(_raw(error)))
+
+
+def _raw(error: exceptions.ResponseError) -> str:
+    """As the server said it: the driver takes the first word off what it knows."""
+    if isinstance(error, exceptions.ReadOnlyError):
+        return f"READONLY {error}"
+    if isinstance(error, exceptions.TryAgainError):
+        return f"TRYAGAIN {error}"
+    if isinstance(error, exceptions.ClusterDownError):
+        return f"CLUSTERDOWN {error}"
+    if isinstance(error, exceptions.MasterDownError):
+        return f"MASTERDOWN {error}"
+    return str(error)
+
+
+def as_ours(error: BaseException, where: str) -> DrayError:
+    """The error of ours that says what an error of Redis means for the user."""
+    if isinstance(error, Gone):
+        error = error.cause
+    said = words(error)
+    if isinstance(error, exceptions.AuthenticationError) or LOGIN.search(said):
+        return StoreUnavailable(f"The server of {where} refused the login: {said}; check user and password in the URL.")
+    if isinstance(error, exceptions.NoPermissionError) or said.startswith("NOPERM"):
+        return StoreUnavailable(
+            f"The user of {where} lacks a right: {said}; let it run scripts and publish, on all keys and channels of the namespace."
+        )
+    if "DB index" in said:
+        return ConfigurationError(f"The server of {where} has no database of that number ({said}); correct the URL.")
+    if isinstance(error, exceptions.OutOfMemoryError) or said.startswith("OOM"):
+        return StoreUnavailable(
+            f"The server of {where} is out of memory, and nothing was written; raise its maxmemory, or let finished jobs be kept "
+            "for "
+            "less long (result_ttl)."
+        )
+    if said.startswith("MISCONF"):
+        return StoreUnavailable(f"The server of {where} cannot write to its disk, and takes nothing more: {said}; see to its disk.")
+    if isinstance(error, exceptions.ResponseError) and said.startswith("CROSSSLOT"):
+        return StoreUnavailable(f"The server of {where} is a node of a cluster; write redis+cluster:// in the URL.")
+    if isinstance(error, exceptions.ResponseError) and MOVED.search(_moved(error)):
+        return StoreUnavailable(f"The server of {where} is a node of a cluster; write redis+cluster:// in the URL.")
+    if isinstance(error, exceptions.ResponseError) and not_now(error):
+        return StoreUnavailable(f"The store {where} cannot take anything at present: {said}; look at the server with `dray doctor`.")
+    if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError)):
+        advice = next((f"; {text}" for sign, text in ADVICE if sign.search(said)), "")
+        return StoreUnavailable(f"The store {where} cannot be reached: {said}{advice}.")
+    return StoreUnavailable(f"The store {where} refused a script: {said}.")
+
+
+def _moved(error: exceptions.ResponseError) -> str:
+    if isinstance(error, exceptions.AskError):
+        return "ASK"
+    if isinstance(error, exceptions.MovedError):
+        return "MOVED"
+    return str(error)
+
+
+def too_late(where: str, seconds: float) -> StoreUnavailable:
+    """The error for a call that was given up."""
+    return StoreUnavailable(
+        f"The store {where} did not answer within {seconds:.0f} seconds; the connection was given up, and whether it was carried "
+        "out is not known."
+    )
+
+
+def busy(where: str, seconds: float) -> StoreBusy:
+    """The error for a call that got no connection."""
+    return StoreBusy(
+        f"All connections to {where} were busy for {seconds:.0f} seconds; enqueue many jobs with enqueue_many, and look for what "
+        "is "
+        "slow with `dray doctor`."
+    )
