@@ -1,4 +1,4 @@
-"""`python -m bench [--store STORE] [--quick] [--pg VERSION] [--json FILE] [NAME …]`"""
+"""`python -m bench [--store STORE] [--quick] [--pg VERSION] [--redis KIND] [--json FILE] [NAME …]`"""
 
 from __future__ import annotations
 
@@ -10,37 +10,46 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import behind, crowd, drain, enqueue, horizon, idle, latency, network, producers, stages, wal
+from bench import behind, crowd, drain, enqueue, horizon, idle, latency, memory, network, producers, stages, wal
 from bench.report import Report
 from bench.run import Run
 
-BOTH = ("sqlite", "postgres")
+EACH = ("sqlite", "postgres", "redis")
 ALL: dict[str, tuple[Callable[[Run], None], tuple[str, ...]]] = {
-    "single": (enqueue.single, BOTH),
-    "producers": (producers.producers, BOTH),
-    "bulk": (enqueue.bulk, BOTH),
-    "drain": (drain.drains, BOTH),
-    "ten_ms": (drain.ten_ms, BOTH),
-    "behind": (behind.behind, BOTH),
+    "single": (enqueue.single, EACH),
+    "producers": (producers.producers, EACH),
+    "bulk": (enqueue.bulk, EACH),
+    "drain": (drain.drains, EACH),
+    "ten_ms": (drain.ten_ms, EACH),
+    "behind": (behind.behind, EACH),
     "old_transaction": (horizon.old_transaction, ("postgres",)),
-    "pickup": (latency.pickup, BOTH),
-    "kill": (latency.after_kill, BOTH),
-    "crowd": (crowd.crowd, BOTH),
-    "idle": (idle.idle, BOTH),
+    "pickup": (latency.pickup, EACH),
+    "kill": (latency.after_kill, EACH),
+    "crowd": (crowd.crowd, EACH),
+    "idle": (idle.idle, EACH),
     "wal": (wal.wal, ("postgres",)),
-    "network": (network.latency, ("postgres",)),
+    "network": (network.latency, ("postgres", "redis")),
+    "memory": (memory.memory, ("redis",)),
     "imports": (idle.imports, ("sqlite",)),
-    "stages": (stages.stages, BOTH),
+    "stages": (stages.stages, EACH),
 }
 
 
-def grounds(stores: tuple[str, ...], version: int | None) -> Iterator[Any]:
+def grounds(stores: tuple[str, ...], version: int | None, kind: str | None) -> Iterator[Any]:
     """The stores to measure, one after the other. A server runs only while it is measured."""
     for store in stores:
         if store == "sqlite":
             from bench.grounds.sqlite import SqliteGround
 
             yield store, SqliteGround()
+        elif store == "redis":
+            from bench.grounds import redis
+
+            why = redis.unavailable(kind)
+            if why:
+                print(f"NOTE: no figures of Redis: {why}")
+            else:
+                yield store, redis.RedisGround(kind)
         else:
             from bench.grounds.postgres import PostgresGround, unavailable
 
@@ -55,8 +64,9 @@ def main() -> int:
     """Measure; exit 1 if a bar was missed, 2 if a benchmark failed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Every figure beside the bare engine's of the same run.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(ALL)} (default: all)")
-    parser.add_argument("--store", choices=BOTH, action="append", help="only this one (default: all that can be had)")
+    parser.add_argument("--store", choices=EACH, action="append", help="only this one (default: all that can be had)")
     parser.add_argument("--pg", type=int, metavar="VERSION", help="major version of PostgreSQL (default: 18, else the newest)")
+    parser.add_argument("--redis", metavar="KIND", help="valkey-9 (default), redis-7.0 or redis-6.2")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything, to see that it works")
     parser.add_argument("--json", type=Path, default=Path("bench/results/latest.json"), help="where to write the figures")
     options = parser.parse_args()
@@ -64,7 +74,7 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(ALL)}")
     report, failed = Report(), []
-    for store, ground in grounds(tuple(options.store or BOTH), options.pg):
+    for store, ground in grounds(tuple(options.store or EACH), options.pg, options.redis):
         with ground:
             report.machine.update(ground.describe())
             print(f"\n{ground.name}: {told(ground.describe())}; `bare` is the engine without Dray, measured in this run.\n")

@@ -14,6 +14,8 @@ from typing import Any
 def _bare(name: str, where: str) -> Any:
     if name == "PostgreSQL":
         from bench.grounds.postgres_bare import Inserter
+    elif name == "Redis":
+        from bench.grounds.redis_bare import Inserter  # type: ignore[assignment]
     else:
         from bench.grounds.sqlite import Inserter  # type: ignore[assignment]
     return Inserter(where).one

@@ -17,7 +17,8 @@ from bench.run import Run
 #: Seconds between jobs. Soon after one, a worker is still half awake: it lies down in steps.
 GAPS = {"pickup from idle": (0.1, 0.3), "pickup 10 to 40 ms after a job": (0.01, 0.04)}
 #: p50 and p99 in ms that are asked for, across processes and in one
-BARS = {"SQLite": ((5.0, 25.0), (2.0, None)), "PostgreSQL": ((3.0, 15.0), (None, None))}
+BARS = {"SQLite": ((5.0, 25.0), (2.0, None)), "PostgreSQL": ((3.0, 15.0), (None, None)),
+        "Redis": ((2.0, 10.0), (None, None))}
 SPANS = ("across processes", "in one process")
 
 
@@ -59,7 +60,7 @@ def pickups(n: int, name: str, look: Callable[[], object]) -> list[float]:
 
 def lines(run: Run, pid: int) -> list[int]:
     """The connections to the server of this process and of a worker's."""
-    if run.ground.name != "PostgreSQL":
+    if run.ground.name == "SQLite":
         return []
     return [connections(one, run.ground.cluster.port) for one in [os.getpid(), *family(pid)]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -86,6 +86,16 @@ class PostgresGround:
     def drain_rate(self, app: Dray, loops: int) -> float:
         """The same by several connections, each in a thread."""
         return drain_rate(app.url, loops)
+
+    def rate_at(self, url: str) -> float:
+        """The same by one connection, over another way to the database."""
+        return drain_rate(url)
+
+    @contextlib.contextmanager
+    def nothing(self, url: str) -> Iterator[Callable[[], object]]:
+        """A round trip that does nothing."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            yield lambda: connection.execute("select 1")
 
     def fill(self, app: Dray, *, ready: int = 0, future: int = 0, finished: int = 0, analyze: bool = True) -> None:
         """Put jobs into the store, by the million, while autovacuum leaves the tables alone. Without `analyze` it goes on to, and
