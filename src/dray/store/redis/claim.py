@@ -82,14 +82,18 @@ class ClaimPlans(EnqueuePlans):
                 part = {kind: min(n, rest[kind]) for kind, n in share.items()}
                 for kind, n in part.items():
                     rest[kind] -= n
-                if any(part.values()):
-                    claims = self._claims(want, part, node, shard)
-                    calls += claims
-                    shards += [shard] * len(claims)
-            answers = yield Calls(calls)
-            for shard, answer in zip(shards, answers, strict=True):
+                claims = self._claims(want, part, node, shard)
+                calls += claims
+                shards += [shard] * len(claims)
+            before = len(got)
+            generous = set()
+            for shard, answer in zip(shards, (yield Calls(calls)), strict=True):
                 now, _, some = self._caught([answer], shard, left, got)
                 more = more or some
+                if len(got) > before:
+                    generous.add(shard)
+                    before = len(got)
+            others += [shard for shard in asked if shard in generous]  # it may have more
         return now, more
 
     def _claims(self, want: Want, slots: dict[Any, int], node: int, shard: int) -> list[Call]:
@@ -99,6 +103,8 @@ class ClaimPlans(EnqueuePlans):
             if len(self.tasks) > 100:
                 self.tasks.clear()
             tasks = self.tasks[want.tasks] = encode(sorted(want.tasks))
+        # Shards have their turns, and within each shard the queues: no queue may meet the same shard each time.
+        order = want.order // self.count
         left = dict(slots)
         calls: list[Call] = []
         while True:
@@ -108,7 +114,7 @@ class ClaimPlans(EnqueuePlans):
                 part.append((int(kind), some))
                 left[kind] = n - some
                 room -= some
-            blob = encode({"slots": part, "queues": want.queues, "tasks": msgspec.Raw(tasks), "order": want.order})
+            blob = encode({"slots": part, "queues": want.queues, "tasks": msgspec.Raw(tasks), "order": order})
             calls.append(Call(
                 self.say.claim,
                 (

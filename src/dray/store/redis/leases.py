@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -81,28 +81,37 @@ class LeasePlans(ClaimPlans):
         """End the nodes whose lease has run out; the answer: what became of their jobs."""
         moves: list[Move] = []
         when = (self.now(), self.steady(), self.boot())
-        for shard, (dead, orphaned) in enumerate((yield from self.every(self.say.dead, when))):
-            for node, said in zip(dead[::2], dead[1::2], strict=True):
-                # Asked again in the deletion itself: it may have been renewed in between.
-                if (yield Call(self.say.leave, (node, *when), shard)):
-                    name, host, pid, _ = msgspec.msgpack.decode(said)
-                    cause = f"the lease of worker {name} (process {pid} on {host}) ran out"
-                    moves += yield from self._give_away(node, cause, None)
+        answers = yield from self.every(self.say.dead, when)
+        for node, said in self._dead(answers).items():
+            # Asked again in the deletion itself: it may have been renewed in between.
+            left = yield from self.every(self.say.leave, (node, *when))
+            name, host, pid, _ = msgspec.msgpack.decode(said)
+            cause = f"the lease of worker {name} (process {pid} on {host}) ran out"
+            moves += yield from self._give_away(node, cause, None, [shard for shard, gone in enumerate(left) if gone])
+        for shard, (_, orphaned) in enumerate(answers):
             for node in orphaned:
-                moves += yield from self._give_away(node, "its worker is not known to the store", None)
+                moves += yield from self._give_away(node, "its worker is not known to the store", None, [shard])
         return moves
+
+    def _dead(self, answers: Sequence[Any]) -> dict[int, bytes]:
+        """Whose lease has run out in all shards: a claim renews it where it claims only. With what is known of each."""
+        said = {node: words for dead, _ in answers for node, words in zip(dead[::2], dead[1::2], strict=True)}
+        return {node: words for node, words in said.items() if all(node in dead[::2] for dead, _ in answers)}
 
     def reclaim(self, node: int, held: Collection[tuple[int, int]]) -> Plan[int]:
         """Give back what `node` runs according to the store without knowing of it (the answer to its claim was lost): all but
         `held`, by (seq, claim). How many there were; their attempts do not count."""
-        running = yield from self._running(node, len(held) + RESCUE_BATCH)
+        running = yield from self._running(node, len(held) + RESCUE_BATCH, range(self.count))
         strange = [job for job in running if (job.seq, job.claim) not in held]
         yield from self.release(strange)
         return len(strange)
 
-    def _running(self, node: int, most: int) -> Plan[list[Claimed]]:
+    def _running(self, node: int, most: int, shards: Sequence[int]) -> Plan[list[Claimed]]:
+        if not shards:
+            return []
         found = []
-        for shard, flat in enumerate((yield from self.every(self.say.running_of, (node, most)))):
+        answers = yield Calls([Call(self.say.running_of, (node, most), shard) for shard in shards])
+        for shard, flat in zip(shards, answers, strict=True):
             found += [
                 claimed_from(self.outer(seq, shard), body, live)
                 for seq, body, live in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
@@ -111,13 +120,15 @@ class LeasePlans(ClaimPlans):
 
     def _end(self, node: int, cause: str, started: Collection[tuple[int, int]] | None) -> Plan[list[Move]]:
         yield from self.every(self.say.leave, (node,))
-        return (yield from self._give_away(node, cause, started))
+        return (yield from self._give_away(node, cause, started, range(self.count)))
 
-    def _give_away(self, node: int, cause: str, started: Collection[tuple[int, int]] | None) -> Plan[list[Move]]:
-        """Give others what a node runs that is no more."""
+    def _give_away(
+        self, node: int, cause: str, started: Collection[tuple[int, int]] | None, shards: Sequence[int]
+    ) -> Plan[list[Move]]:
+        """Give others what a node runs that is no more in these shards."""
         lost: list[Move] = []
         while True:
-            jobs = yield from self._running(node, RESCUE_BATCH)
+            jobs = yield from self._running(node, RESCUE_BATCH, shards)
             if not jobs:
                 break
             moves = [decide_for(job, Lost(cause)) for job in jobs if started is None or (job.seq, job.claim) in started]

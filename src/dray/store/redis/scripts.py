@@ -1,7 +1,7 @@
 """One verb, one script; what several of them need is in `lua/lib`.
 
-A script says in its first lines which keys it uses (`--@ keys: …`) and what of the library (`--@ use: …`). All keys that a script may
-touch are declared to the server, none is made up inside: so a cluster can refuse a script before it has written anything.
+A script says in its first lines which keys it uses (`--@ keys: …`) and what of the library (`--@ use: …`). All keys that a script
+may touch are declared to the server, none is made up inside: so a cluster can refuse a script before it has written anything.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def as_ours(error: BaseException, where: str) -> DrayError:
     if isinstance(error, exceptions.ResponseError) and MOVED.search(_moved(error)):
         return StoreUnavailable(f"The server of {where} is a node of a cluster; write redis+cluster:// in the URL.")
     if isinstance(error, exceptions.ResponseError) and not_now(error):
-        return StoreUnavailable(f"The store {where} cannot take anything at present: {said}; look at the server with `dray doctor`.")
+        return StoreUnavailable(f"The store {where} takes nothing at present: {said}; look at the server with `dray doctor`.")
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError)):
         advice = next((f"; {text}" for sign, text in ADVICE if sign.search(said)), "")
         return StoreUnavailable(f"The store {where} cannot be reached: {said}{advice}.")
