@@ -12,7 +12,7 @@ from redis import exceptions
 
 from dray.errors import StoreUnavailable
 from dray.store.bell import Bell
-from dray.store.plan import Again, Call, Calls, Plan, Ring, Step, drive
+from dray.store.plan import Again, Call, Calls, Now, Plan, Ring, Step, drive
 from dray.store.redis.lines import Command, Line, Lines
 from dray.store.redis.place import Place
 from dray.store.redis.plans import RedisPlans
@@ -66,6 +66,7 @@ class RedisSession:
             try:
                 answer = drive(verb(*args), edge.do)
             except Gone as gone:
+                self.lines.router.forget()  # another server may be the primary by now
                 doubtful = gone.sent and not reads
                 over = time.monotonic() + pause > began + min(allowed, PATIENCE)
                 if over or (doubtful and not getattr(plain, "repeatable", False)) or (edge.done and not (reads or doubtful)):
@@ -124,6 +125,9 @@ class Edge:
             return None
         if type(step) is Again:
             return self._again
+        if type(step) is Now:
+            plans = self._session.plans
+            return self._all([Call(plans.say.now, (plans.now(),))])[0]
         raise TypeError(f"this store has no way to carry out {step!r}")
 
     def _all(self, calls: Sequence[Call]) -> list[Any]:
