@@ -36,12 +36,18 @@ def beside(run: Run, name: str, crowd: Mapping[str, int]) -> None:
         for url in urls.values():
             claim_times(app_at(url), 1)  # the queue is known now
         run.ground.fill(app_at(urls["full"]), **crowd)
+        watched = hasattr(run.ground, "watch")
+        if watched:
+            run.ground.watch()
         for number in range(2 if run.quick else 6):
             for which in sorted(urls, reverse=bool(number % 2)):
                 claims[which] += claim_times(app_at(urls[which]), 20)
         with workers(run, urls) as made:
             for number in range(2 if run.quick else 6):
                 turn(run, urls, made, run.of(50_000), number, found)
+        if watched:
+            slowest = run.ground.slowest()
+            run.add(f"slowest script, {name}", slowest, "ms", bar="≤ 5", ok=slowest <= 5)
     empty, full = (statistics.median(rate for rate, _ in found[which]) for which in ("empty", "full"))
     run.add(f"drain, {name}", full, "jobs/s", floor=empty, bar="≥ 0.8 × empty", ok=full >= 0.8 * empty,
             note="bare = an empty store here")  # fmt: skip

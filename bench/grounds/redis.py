@@ -88,6 +88,17 @@ class RedisGround:
         """Put jobs into the store, by the million."""
         fill(app, self.cluster.client, ready=ready, future=future, finished=finished)
 
+    def watch(self) -> None:
+        """Note from now on which scripts take the server longer than a millisecond."""
+        self.cluster.client.config_set("slowlog-log-slower-than", 1000)
+        self.cluster.client.config_set("slowlog-max-len", 10_000)
+        self.cluster.command("SLOWLOG", "RESET")
+
+    def slowest(self) -> float:
+        """Milliseconds of the slowest script since then; 1 if none took longer."""
+        told: Any = self.cluster.client.slowlog_get(10_000)
+        return max((entry["duration"] for entry in told if entry["command"].startswith(b"EVALSHA")), default=1000) / 1000
+
     def memory(self) -> int:
         """Bytes that the server uses."""
         told: Any = self.cluster.client.info("memory")

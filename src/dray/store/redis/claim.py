@@ -19,8 +19,8 @@ from dray.store.sql.renewal import LEASE
 from dray.store.sql.rows import CODES, EXPIRED
 from dray.store.values import Catch, Want
 
-PROMOTE_AT_ONCE = 1000
-SORT_AT_ONCE = 1000  # jobs of unknown tasks, or expired ones, that one script puts aside
+PROMOTE_AT_ONCE = 200  # jobs that become due, in one script
+SORT_AT_ONCE = 250  # jobs of unknown tasks, or expired ones, that one script puts aside
 SORT_OUT = 10_000  # … and one claim
 DONE = struct.Struct(">dddH")  # number, claim, microseconds to be kept, length of the queue's name
 
@@ -73,7 +73,9 @@ class ClaimPlans(EnqueuePlans):
     ) -> Plan[tuple[int, bool]]:
         """What the shard whose turn it is did not have may be on the others; each is asked for a part of it."""
         others = [(turn + n) % self.count for n in range(1, self.count)]
-        while others and any(n > 0 for n in left.values()):
+        rounds = 0
+        while others and rounds < SORT_OUT // SORT_AT_ONCE and any(n > 0 for n in left.values()):
+            rounds += 1
             asked, others = others[: max(left.values())], others[max(left.values()) :]
             share = {kind: -(-n // len(asked)) for kind, n in left.items()}
             rest = dict(left)
@@ -89,12 +91,11 @@ class ClaimPlans(EnqueuePlans):
             generous = set()
             for shard, answer in zip(shards, (yield Calls(calls)), strict=True):
                 now, _, some = self._caught([answer], shard, left, got)
-                more = more or some
-                if len(got) > before:
+                if some or len(got) > before:
                     generous.add(shard)
                     before = len(got)
             others += [shard for shard in asked if shard in generous]  # it may have more
-        return now, more
+        return now, more or bool(others)
 
     def _claims(self, want: Want, slots: dict[Any, int], node: int, shard: int) -> list[Call]:
         """The scripts that take so many jobs: one, unless that would take it too long."""
@@ -119,7 +120,7 @@ class ClaimPlans(EnqueuePlans):
                 self.say.claim,
                 (
                     self.now(), self.steady(), self.boot(), node, int(LEASE * SECOND), blob, int(KEEP_CANCELLED * SECOND), EXPIRED,
-                    self.bell, PROMOTE_AT_ONCE if not calls else 0, SORT_AT_ONCE,
+                    self.bell, PROMOTE_AT_ONCE, SORT_AT_ONCE,
                 ),
                 shard,
             ))  # fmt: skip
@@ -185,7 +186,7 @@ class ClaimPlans(EnqueuePlans):
             else:
                 others.setdefault(shard, []).append(encode(_told(move, seq)))
         for shard, told in good.items():
-            for lot in lots(told):
+            for lot in lots(told, AT_ONCE):
                 calls.append(Call(self.say.succeed, (self.now(), self.bell, again, *lot), shard))
                 shards.append(shard)
         for shard, told in others.items():

@@ -10,9 +10,9 @@ from dray.store.plan import Call, Calls, Plan, Ring, repeatable
 from dray.store.redis.records import packed
 from dray.store.redis.shards import ShardPlans
 
-JOBS_AT_ONCE = 500
+JOBS_AT_ONCE = 250
 BYTES_AT_ONCE = 1 << 20  # in one script: it is all in the server's memory twice for a moment
-SCRIPTS_AT_ONCE = 8  # in one round trip
+SCRIPTS_AT_ONCE = 16  # in one round trip
 FENCE = struct.Struct(">dd")
 
 

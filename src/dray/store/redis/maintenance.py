@@ -10,13 +10,14 @@ from dray.model.job import KEEP_CANCELLED
 from dray.store.plan import Call, Plan, Ring, reads, repeatable
 from dray.store.redis.claim import PROMOTE_AT_ONCE
 from dray.store.redis.leases import LeasePlans
+from dray.store.redis.shards import FEW_AT_ONCE
 from dray.store.sql.maintenance import TERM
 from dray.store.sql.rows import EXPIRED
 from dray.store.values import Chores
 
 log = logging.getLogger("dray.redis")
 
-EXPIRE_AT_ONCE = 250
+PROMOTED = 1000
 CHECK_AT_ONCE = 200
 CHECK_FOR = 0.02  # seconds of one round of checks
 CHECK_PAUSE = 30.0  # seconds from the end of one walk over all jobs to the begin of the next
@@ -50,8 +51,11 @@ class MaintenancePlans(LeasePlans):
         return Chores(dead, expired, prunable, blocked, until, untidy)
 
     def promote(self) -> Plan[int]:
-        """Make ready what has become due; how many there were, at most 1000 at once of each shard."""
-        moved: int = sum((yield from self.every(self.say.promote, (self.now(), self.bell, PROMOTE_AT_ONCE))))
+        """Make ready what has become due; how many there were; it ends after a thousand."""
+        moved, last = 0, 1
+        while last and moved < PROMOTED:
+            last = sum((yield from self.every(self.say.promote, (self.now(), self.bell, PROMOTE_AT_ONCE))))
+            moved += last
         if moved:
             yield Ring("work")
         return moved
@@ -61,7 +65,7 @@ class MaintenancePlans(LeasePlans):
         total = 0
         for shard in range(self.count):
             while total < limit:
-                n = min(EXPIRE_AT_ONCE, limit - total)
+                n = min(FEW_AT_ONCE, limit - total)
                 args = (self.now(), self.bell, int(KEEP_CANCELLED * SECOND), EXPIRED, n)
                 ended: int = yield Call(self.say.expire, args, shard)
                 total += ended
@@ -75,8 +79,12 @@ class MaintenancePlans(LeasePlans):
         """Delete finished jobs whose time to be kept is over, with their history and logs; how many."""
         total = 0
         for shard in range(self.count):
-            if total < limit:
-                total += yield Call(self.say.prune, (self.now(), limit - total), shard)
+            while total < limit:
+                n = min(FEW_AT_ONCE, limit - total)
+                gone: int = yield Call(self.say.prune, (self.now(), n), shard)
+                total += gone
+                if gone < n:
+                    break
         return total
 
     def tidy(self) -> Plan[None]:

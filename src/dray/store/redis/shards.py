@@ -15,7 +15,9 @@ T = TypeVar("T")
 KINDS = ("work", "done", "orders")  # what is rung for
 SHARD_BITS = 0x3FFF  # of an id: see dray.model.ids
 RUNG_FOR = 0.005  # seconds
-AT_ONCE = 250  # jobs that one script sees to: on a slow machine some milliseconds
+#: How many jobs one script sees to, so that it takes some 2 ms with a million jobs around: nobody else is served meanwhile.
+AT_ONCE = 250  # where it is the same for all of them
+FEW_AT_ONCE = 100  # where each of them is put elsewhere by itself
 
 
 class ShardPlans:
@@ -84,6 +86,6 @@ class ShardPlans:
         return found
 
 
-def lots(items: Sequence[T], size: int = AT_ONCE) -> list[Sequence[T]]:
+def lots(items: Sequence[T], size: int = FEW_AT_ONCE) -> list[Sequence[T]]:
     """`items` in lots that one script sees to."""
     return [items[at : at + size] for at in range(0, len(items), size)]
