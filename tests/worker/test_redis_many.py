@@ -156,8 +156,8 @@ def test_a_node_of_the_cluster_dies_and_comes_back(new_redis_cluster: Any, load:
 
 @pytest.mark.parametrize("wait", [0, 1])
 def test_a_failover_under_load(wait: int, sentinels: Sentinels, load: Callable[..., Load]) -> None:
-    """No process exits. What had been acknowledged and not replicated may be lost, and is at most what came in the last moment; with
-    `wait=1` nothing is."""
+    """No process exits. What had been acknowledged and not replicated may be lost, and is at most what came in the last moment;
+    with `wait=1` nothing is."""
     with sentinels.fresh() as url:
         work = load(f"{url}&wait={wait}&risk=persistence")
         work.ends()
@@ -207,3 +207,35 @@ def test_what_a_failover_loses_is_what_no_replica_had(sentinels: Sentinels) -> N
         assert store.run(store.plans.counts) == store.run(store.plans.recount)
         app.close()
         careful.close()
+
+
+def test_a_sleeping_worker_is_woken_by_any_node_of_the_cluster(
+    redis_cluster: ShardedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a hint: it would look by itself only after a minute."""
+    from dray.store.redis import bell
+
+    monkeypatch.setattr(bell, "FIRST_GLANCE", 60.0)
+    monkeypatch.setattr(bell, "RARELY", 60.0)
+    with redis_cluster.fresh() as url:
+        app, others = Dray(f"{url}&shards=6&risk=persistence"), Dray(f"{url}&shards=6&risk=persistence")
+        ran = threading.Semaphore(0)
+
+        @app.task(name="work")
+        def work(n: int) -> None:
+            ran.release()
+
+        @others.task(name="work")
+        def their_work(n: int) -> None: ...
+
+        their_work.enqueue(0)
+        with app.worker(concurrency=2):
+            assert ran.acquire(timeout=10)
+            seen = set()
+            while len(seen) < 6:
+                ear = app.store.bell.ear  # type: ignore[attr-defined]
+                eventually(lambda ear=ear: ear.hears and "work" in ear._held, what="it sleeps")
+                seen.add(others.store.plans.shard_of(ids.from_text(their_work.enqueue(1).id)))  # type: ignore[attr-defined]
+                assert ran.acquire(timeout=10), f"shards {seen}"
+        app.close()
+        others.close()
