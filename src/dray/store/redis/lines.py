@@ -60,6 +60,11 @@ class Line:
         except exceptions.ResponseError as error:
             return error
 
+    def ask(self, command: Command, timeout: float) -> Any:
+        """The answer to one command. Raises Gone."""
+        self.send([command])
+        return self.receive(timeout)
+
     def load(self, script: Script, timeout: float) -> None:
         """Teach the server a script. Raises Gone, RedisError."""
         self.send([("SCRIPT", "LOAD", script.text)])
@@ -86,6 +91,19 @@ class Lines:
         self._free = threading.Condition()
         self._closed = False
         self._pid = os.getpid()
+
+    def at_hand(self, shard: int) -> Line | None:
+        """A connection to the server of a shard that is there and free."""
+        address = self.router.known(shard)
+        if address is None:
+            return None
+        with self._free:
+            idle = self._idle.get(address)
+            line = idle.pop() if idle and not self._closed else None
+        if line is not None and line.dead():
+            self.discard(line)
+            return None
+        return line
 
     def take(self, shard: int, until: float, *, urgent: bool = False) -> Line:
         """A connection to the server of a shard, for something that is given up at `until` (monotonic). `urgent`: rather than wait,

@@ -34,6 +34,11 @@ class Router:
         place = self.place
         return self._dial(address, timeout, place.username, place.password, 0 if place.kind == "cluster" else place.db)
 
+    def connect_sentinel(self, address: Address, timeout: float) -> Any:
+        """A connection to a sentinel. Raises RedisError, OSError."""
+        extra = self.place.extra
+        return self._dial(address, timeout, extra.get("sentinel_username"), extra.get("sentinel_password"), 0)
+
     def _dial(self, address: Address, timeout: float, username: str | None, password: str | None, db: int) -> Any:
         options: dict[str, Any] = {
             "host": address[0], "port": address[1], "db": db, "username": username, "password": password, "protocol": 2,
@@ -71,6 +76,12 @@ class Router:
                 self._ways[shard] = way
             return way
 
+    def known(self, shard: int) -> Address | None:
+        """Where a shard is, if that need not be asked."""
+        if self.place.kind == "single":
+            return self.place.hosts[0]
+        return self._primary if self.place.kind == "sentinel" else self._ways.get(shard)
+
     def forget(self) -> None:
         """What is known may be wrong: ask again."""
         with self._lock:
@@ -81,10 +92,9 @@ class Router:
 
     def _ask_sentinels(self) -> Address:
         error: Exception = exceptions.ConnectionError("no sentinel answers")
-        extra = self.place.extra
         for sentinel in list(self._seeds):
             try:
-                connection = self._dial(sentinel, CONNECT, extra.get("sentinel_username"), extra.get("sentinel_password"), 0)
+                connection = self.connect_sentinel(sentinel, CONNECT)
             except (exceptions.RedisError, OSError) as problem:
                 error = problem
                 continue

@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 from redis import exceptions
 
 from dray.errors import StoreUnavailable
+from dray.model.job import NewJob
 from dray.store.bell import Bell
 from dray.store.plan import Again, Call, Calls, Now, Plan, Ring, Step, drive
 from dray.store.redis.lines import Command, Line, Lines
 from dray.store.redis.place import Place
 from dray.store.redis.plans import RedisPlans
+from dray.store.redis.records import packed
 from dray.store.redis.router import Address
 from dray.store.redis.scripts import Script
 from dray.store.redis.trouble import Gone, as_ours, not_now, too_late
@@ -24,6 +26,7 @@ from dray.store.servants import Servants
 T = TypeVar("T")
 
 PATIENCE = 10.0  # seconds in which a caller's call is tried again while the server is away
+WORK = {"work"}
 TRIES = 3  # a call that gets no answer is given up after this part of its time, so that there is some left for another connection
 
 
@@ -36,12 +39,45 @@ class RedisSession:
         self.plans = plans
         self.bell: Bell | None = None
         self.servants = Servants(self._run, plans.add, place.where)
+        self._add = plans.add
         self._heads: dict[tuple[Script, int], Command] = {}
         self._pid = os.getpid()
 
     def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
         """Carry out one verb. Raises StoreError."""
+        if verb == self._add and self._quick_add(args[0]):
+            return None  # type: ignore[return-value]
         return self._run(time.monotonic(), verb, *args)  # type: ignore[no-any-return]
+
+    def _quick_add(self, jobs: Sequence[NewJob]) -> bool:
+        """`add` of one job without any detour: it is what a web request waits for. False if that is not to be had here, or if it
+        went wrong in a way that the usual way knows to deal with; an add may be sent again."""
+        if len(jobs) != 1 or self.place.wait or self._pid != os.getpid():
+            return False
+        (job,) = jobs
+        plans = self.plans
+        shard = plans.shard_of(job.id)
+        line = self.lines.at_hand(shard)
+        if line is None:
+            return False
+        head = self._heads.get((plans.say.add, shard))
+        if head is None:
+            head = self.command(Call(plans.say.add, (), shard))
+        try:
+            answer = line.ask((*head, plans.now(), plans.channels(), b"", packed(job)), max(1.0, self.place.timeout / TRIES))
+        except Gone:
+            self.lines.discard(line)
+            return False
+        except BaseException:
+            self.lines.discard(line)
+            raise
+        self.lines.give(line)
+        if isinstance(answer, Exception):
+            return False
+        plans.rung(answer[1])
+        if self.bell is not None:
+            self.bell.ring(WORK)
+        return True
 
     async def arun(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
         """`run` for coroutines: the event loop goes on while the store works."""

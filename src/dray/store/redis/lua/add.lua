@@ -1,5 +1,5 @@
---@ keys: meta ids expires unfinished due ready
---@ use: clock job tally ring
+--@ keys: meta ids body live expires unfinished due ready
+--@ use: clock states tally ring
 -- New jobs. One whose id is kept already is left as it is, so that the same may be sent again.
 -- ARGV: now, channels, number and claim of the run that enqueues them ('' is none); for each job: at (-1: none), delay, expires_at (0),
 -- expires_in (0), then its body from the executor on. Answer: how many were new (-1: that run has lost its claim), how many sleepers
@@ -7,8 +7,9 @@
 local now = clock(ARGV[1])
 if ARGV[3] ~= '' then
     local seq, claim = struct.unpack('>dd', ARGV[3])
-    local parent = load(seq)
-    if not parent or parent.state ~= RUNNING or parent.claim ~= claim then
+    local told = redis.call('HGET', k_live, seq)
+    local state, _, current = struct.unpack(LIVE, told or string.rep('\0', 54))
+    if state ~= RUNNING or current ~= claim then
         return {-1, 0}
     end
 end

@@ -1,11 +1,7 @@
 --@ keys: body live
+--@ use: states
 -- A job is two strings. `body` is what was asked for, and changes only by hand; `live` is how far it is, and is missing as long as
 -- nothing has happened to it.
-local SCHEDULED, READY, RUNNING, BLOCKED, SLEEPING, SUCCEEDED, FAILED, CANCELLED, PARKED = 0, 1, 2, 3, 4, 5, 6, 7, 8
-local CANCEL, OF_SCHEDULE, EXPIRES, HISTORY, LOGS = 1, 2, 4, 8, 16 -- bits of `flags`
-local LIVE = '>BBI4I4I4ddddd' -- state, flags, claim, attempt, losses, node, started, due, finished, prune_after; 0 is none
-local HEAD = '>dddBbI4Hc0Hc0c16' -- due, enqueued, expires, executor, rank, max_attempts, queue, task, id
-
 local function has(flags, flag)
     return flags % (flag * 2) >= flag
 end
