@@ -11,7 +11,7 @@ import hiredis
 import redis
 
 from bench.grounds.redis_bare import Inserter, drain_rate, fill
-from bench.places import ROOT, app_at
+from bench.places import ROOT, app_at, until
 from dray import Dray
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -89,7 +89,10 @@ class RedisGround:
         fill(app, self.cluster.client, ready=ready, future=future, finished=finished)
 
     def watch(self) -> None:
-        """Note from now on which scripts take the server longer than a millisecond."""
+        """Note from now on which scripts take the server longer than a millisecond. It begins no new append-only file meanwhile:
+        the fork for that stops everybody for some ten milliseconds, whoever asks for something then."""
+        self.cluster.client.config_set("auto-aof-rewrite-percentage", 0)
+        until(lambda: not self.cluster.client.info("persistence")["aof_rewrite_in_progress"], every=0.1)
         self.cluster.client.config_set("slowlog-log-slower-than", 1000)
         self.cluster.client.config_set("slowlog-max-len", 10_000)
         self.cluster.command("SLOWLOG", "RESET")

@@ -19,7 +19,7 @@ from dray.store.sql.renewal import LEASE
 from dray.store.sql.rows import CODES, EXPIRED
 from dray.store.values import Catch, Want
 
-PROMOTE_AT_ONCE = 200  # jobs that become due, in one script
+PROMOTE_AT_ONCE = 150  # jobs that become due, in one script
 SORT_AT_ONCE = 250  # jobs of unknown tasks, or expired ones, that one script puts aside
 SORT_OUT = 10_000  # … and one claim
 DONE = struct.Struct(">dddH")  # number, claim, microseconds to be kept, length of the queue's name

@@ -16,7 +16,7 @@ KINDS = ("work", "done", "orders")  # what is rung for
 SHARD_BITS = 0x3FFF  # of an id: see dray.model.ids
 RUNG_FOR = 0.005  # seconds
 #: How many jobs one script sees to, so that it takes some 2 ms with a million jobs around: nobody else is served meanwhile.
-AT_ONCE = 250  # where it is the same for all of them
+AT_ONCE = 200  # where it is the same for all of them
 FEW_AT_ONCE = 100  # where each of them is put elsewhere by itself
 
 
