@@ -30,9 +30,9 @@ INFO = {
 class Shop:
     """A store with a clock that can be turned, and what it takes to bring it into every state."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.url = f"sqlite:///{path}"
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.path = Path(url.removeprefix("sqlite:///"))
         self.clock = ManualClock()
         self.app = Dray(self.url)
         self.store = self.app._store = open_store(self.url, clock=self.clock)
@@ -62,10 +62,23 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    made = Shop(tmp_path / "dray.db")
+def filed(tmp_path: Path) -> Iterator[Shop]:
+    """Over a file."""
+    made = Shop(f"sqlite:///{tmp_path / 'dray.db'}")
     yield made
     made.app.close()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """Over each kind of store that can be given a clock."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("filed")
+        return
+    with request.getfixturevalue("valkey").fresh() as url:
+        made = Shop(f"{url}&risk=persistence")
+        yield made
+        made.app.close()
 
 
 def bad(findings: dict[str, Finding]) -> set[str]:
@@ -240,17 +253,17 @@ def test_a_schedule_of_a_task_that_nobody_knows(shop: Shop) -> None:
     assert "the app knows" in shop.look(app_tasks={"other"})["schedule-task"].message
 
 
-def test_a_schedule_that_cannot_be_read(shop: Shop) -> None:
-    shop.app.schedules.put("weekly", shop.send.call(1), "0 7 * * mon")
-    shop.store.session.writer.execute("update dray_schedule set tz = 'Mars/Base'")
-    assert "Mars/Base" in shop.look()["schedule-unreadable"].message
+def test_a_schedule_that_cannot_be_read(filed: Shop) -> None:
+    filed.app.schedules.put("weekly", filed.send.call(1), "0 7 * * mon")
+    filed.store.session.writer.execute("update dray_schedule set tz = 'Mars/Base'")
+    assert "Mars/Base" in filed.look()["schedule-unreadable"].message
 
 
-def test_counters_that_differ_from_a_recount(shop: Shop) -> None:
-    shop.add.enqueue(1)
-    shop.store.session.writer.execute("update dray_tally set n = 7")
-    assert "counters" not in shop.look()
-    assert "default differ from a recount" in shop.look(deep=True)["counters"].message
+def test_counters_that_differ_from_a_recount(filed: Shop) -> None:
+    filed.add.enqueue(1)
+    filed.store.session.writer.execute("update dray_tally set n = 7")
+    assert "counters" not in filed.look()
+    assert "default differ from a recount" in filed.look(deep=True)["counters"].message
 
 
 # -- the file
@@ -262,8 +275,8 @@ def file_findings(path: Path, url: str = "", deep: bool = False) -> dict[str, Fi
     return {finding.check: finding for finding in found}
 
 
-def test_a_healthy_file(shop: Shop) -> None:
-    found = file_findings(shop.path, deep=True)
+def test_a_healthy_file(filed: Shop) -> None:
+    found = file_findings(filed.path, deep=True)
     assert bad(found) == set()
     assert {
         "file-writable", "bell", "network", "sqlite-version", "synchronous", "disk", "schema", "journal-mode", "wal-size",
@@ -271,8 +284,8 @@ def test_a_healthy_file(shop: Shop) -> None:
     } == set(found)  # fmt: skip
 
 
-def test_examine_does_both(shop: Shop) -> None:
-    checks = {finding.check for finding in examine(shop.path, shop.url, deep=True)}
+def test_examine_does_both(filed: Shop) -> None:
+    checks = {finding.check for finding in examine(filed.path, filed.url, deep=True)}
     assert {"integrity", "workers", "counters"} <= checks
 
 
@@ -286,25 +299,25 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_file_that_cannot_be_written(shop: Shop) -> None:
-    shop.path.chmod(0o444)
-    assert "not writable" in file_findings(shop.path)["file-writable"].message
+def test_a_file_that_cannot_be_written(filed: Shop) -> None:
+    filed.path.chmod(0o444)
+    assert "not writable" in file_findings(filed.path)["file-writable"].message
 
 
-def test_what_may_not_be_written_is_named(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = shop.path.with_name("dray.db-gate")
+def test_what_may_not_be_written_is_named(filed: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = filed.path.with_name("dray.db-gate")
     monkeypatch.setattr(file_checks.os, "access", lambda place, mode: place != gate)
-    found = file_findings(shop.path)["file-writable"]
+    found = file_findings(filed.path)["file-writable"]
     assert found.level == "wrong"
     assert str(gate) in found.message
 
 
-def test_a_bell_folder_that_is_none(shop: Shop) -> None:
-    bell = shop.path.with_name("dray.db-bell")
+def test_a_bell_folder_that_is_none(filed: Shop) -> None:
+    bell = filed.path.with_name("dray.db-bell")
     shutil.rmtree(bell)
-    assert file_findings(shop.path)["bell"].level == "ok"
+    assert file_findings(filed.path)["bell"].level == "ok"
     bell.write_text("")
-    assert file_findings(shop.path)["bell"].level == "wrong"
+    assert file_findings(filed.path)["bell"].level == "wrong"
 
 
 @pytest.mark.parametrize(
@@ -338,25 +351,25 @@ def test_versions_of_sqlite(version: tuple[int, ...], level: str) -> None:
     assert file_checks._library(version).level == level
 
 
-def test_synchronous_normal_says_what_it_risks(shop: Shop) -> None:
-    found = file_findings(shop.path, f"{shop.url}?synchronous=normal")["synchronous"]
+def test_synchronous_normal_says_what_it_risks(filed: Shop) -> None:
+    found = file_findings(filed.path, f"{filed.url}?synchronous=normal")["synchronous"]
     assert found.level == "note"
     assert "power cut" in found.message
 
 
 @pytest.mark.parametrize(("free", "level"), [(10**6, "wrong"), (200 * 1024**2, "note"), (10**10, "ok")])
-def test_the_disk(shop: Shop, monkeypatch: pytest.MonkeyPatch, free: int, level: str) -> None:
+def test_the_disk(filed: Shop, monkeypatch: pytest.MonkeyPatch, free: int, level: str) -> None:
     monkeypatch.setattr(file_checks.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**11, 0, free))
     monkeypatch.setattr(file_checks, "_size", lambda path: 300 * 1024**2)
-    assert file_checks._disk(shop.path).level == level
+    assert file_checks._disk(filed.path).level == level
 
 
-def test_the_schema(shop: Shop) -> None:
-    shop.app.close()
-    with sqlite3.connect(shop.path) as connection:
+def test_the_schema(filed: Shop) -> None:
+    filed.app.close()
+    with sqlite3.connect(filed.path) as connection:
         connection.execute("update dray_meta set value = '999' where key in ('schema', 'oldest')")
     connection.close()
-    findings, readable = file_checks.examine_file(shop.path, shop.url)
+    findings, readable = file_checks.examine_file(filed.path, filed.url)
     assert not readable
     assert next(f for f in findings if f.check == "schema").level == "wrong"
 
@@ -372,32 +385,32 @@ def test_another_database(tmp_path: Path) -> None:
     assert bad(found) == {"schema", "journal-mode"}
 
 
-def test_a_log_that_a_reader_holds_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_a_reader_holds_back(filed: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_checks, "LARGE_WAL", 64 * 1024)
     monkeypatch.setattr(file_checks, "_size", lambda path: path.stat().st_size if str(path).endswith("-wal") else 0)
-    reader = sqlite3.connect(shop.path, isolation_level=None)
+    reader = sqlite3.connect(filed.path, isolation_level=None)
     reader.execute("begin")
     reader.execute("select * from dray_job").fetchall()
-    shop.app.enqueue_many([shop.add.call(n) for n in range(2000)])
-    assert file_findings(shop.path)["wal-size"].level == "wrong"
+    filed.app.enqueue_many([filed.add.call(n) for n in range(2000)])
+    assert file_findings(filed.path)["wal-size"].level == "wrong"
     reader.close()
 
 
-def test_much_free_space(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_much_free_space(filed: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_checks, "WASTE", 64 * 1024)
-    handles = shop.app.enqueue_many([shop.add.call(n) for n in range(5000)])
-    assert file_findings(shop.path)["free-pages"].level == "ok"
-    shop.app.insight.delete([handle.id for handle in handles])
-    found = file_findings(shop.path)["free-pages"]
+    handles = filed.app.enqueue_many([filed.add.call(n) for n in range(5000)])
+    assert file_findings(filed.path)["free-pages"].level == "ok"
+    filed.app.insight.delete([handle.id for handle in handles])
+    found = file_findings(filed.path)["free-pages"]
     assert found.level == "note"
     assert str(found.command).endswith(" vacuum")
 
 
-def test_a_damaged_file(shop: Shop) -> None:
-    shop.app.enqueue_many([shop.add.call(n) for n in range(5000)])
-    shop.app.close()
-    with shop.path.open("r+b") as file:
+def test_a_damaged_file(filed: Shop) -> None:
+    filed.app.enqueue_many([filed.add.call(n) for n in range(5000)])
+    filed.app.close()
+    with filed.path.open("r+b") as file:
         file.seek(20 * 4096)
         file.write(b"\xff" * 4096 * 4)
-    found = file_findings(shop.path, deep=True)
+    found = file_findings(filed.path, deep=True)
     assert "damaged" in found["integrity"].message

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from dray import Dray
-from dray.doctor import Finding, examine
+from dray.doctor import Finding, clocks, examine
 from dray.doctor.postgres import asking, examine_server, server, sessions, tables
 from dray.doctor.postgres.layout import expected_indexes, expected_settings
 from dray.explain import explain, gather
@@ -375,7 +375,7 @@ def test_versions(number: int, level: str) -> None:
     ("offset", "trip", "level"), [(0.2, 0.01, "ok"), (1.2, 1.0, "ok"), (-5.0, 0.01, "note"), (90.0, 0.01, "wrong")],
 )  # fmt: skip
 def test_clocks(offset: float, trip: float, level: str) -> None:
-    found = server.of_offset(offset, trip)
+    found = clocks.of_offset(offset, trip)
     assert found.level == level
     assert ("behind" in found.message) == (offset == -5.0)
 

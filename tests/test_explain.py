@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -196,15 +198,23 @@ def test_ended(state: State, code: str, fields: dict[str, Any], facts: dict[str,
 
 
 @pytest.fixture
-def app() -> Any:
-    made = Dray("sqlite://")
-    made._store = open_store("sqlite://", clock=ManualClock())
+def clock() -> ManualClock:
+    return ManualClock()
 
-    @made.task(name="shop.send", queue="mail")
-    def send(user_id: int) -> None: ...
 
-    yield made
-    made.close()
+@pytest.fixture(params=["sqlite", "redis"])
+def app(request: pytest.FixtureRequest, clock: ManualClock) -> Iterator[Dray]:
+    with contextlib.ExitStack() as stack:
+        url = "sqlite://"
+        if request.param == "redis":
+            url = f"{stack.enter_context(request.getfixturevalue('valkey').fresh())}&risk=persistence"
+        made = stack.enter_context(contextlib.closing(Dray(url)))
+        made._store = open_store(url, clock=clock)
+
+        @made.task(name="shop.send", queue="mail")
+        def send(user_id: int) -> None: ...
+
+        yield made
 
 
 def test_it_gathers_what_it_reasons_over(app: Dray) -> None:
@@ -249,11 +259,11 @@ def test_a_job_whose_task_nobody_knows_is_parked_and_explained(app: Dray) -> Non
     assert explain(gather(app.insight, handle.id)).code == "task-unknown"
 
 
-def test_the_later_run_of_a_schedule_waits_for_the_earlier(app: Dray) -> None:
+def test_the_later_run_of_a_schedule_waits_for_the_earlier(app: Dray, clock: ManualClock) -> None:
     store = app.store
     app.schedules.put("weekly", app.task_named("send").call(1), "every 10m", overlap="queue")
     for _ in range(2):
-        store.clock.advance(600)  # type: ignore[attr-defined]
+        clock.advance(600)
         store.run(store.plans.tick)
     later, first = app.insight.jobs("schedule:weekly").jobs
     assert (first.state, later.state) == (State.READY, State.BLOCKED)

@@ -97,7 +97,7 @@ class DrainLoop:
             answer = edge._all([*calls, claim])[-1]
             done += len(batch)
             batch = [
-                DONE.pack(answer[at], LIVE.unpack(answer[at + 2])[2], DAY, 7) + b"default" for at in range(4, len(answer), 3)
+                DONE.pack(answer[at], LIVE.unpack(answer[at + 2])[2], 0, DAY, 7) + b"default" for at in range(4, len(answer), 3)
             ]
             if not batch:
                 return done

@@ -92,7 +92,8 @@ def test_the_python_blocks_run_and_print_what_they_say(
     page: Path, runs: dict[str, Future[subprocess.CompletedProcess[str]]]
 ) -> None:
     if page_id(page) not in runs:
-        assert page.name in ("command-line.md", "postgresql.md"), "a guide without a single Python block that runs"
+        servers = ("postgresql.md", "redis.md", "stores.md")
+        assert page.name in ("command-line.md", *servers), "a guide without a single Python block that runs"
         return
     done = runs[page_id(page)].result()
     assert done.returncode == 0, f"{page.name}:\n{done.stdout}\n{done.stderr}"
@@ -176,6 +177,25 @@ def test_every_option_is_documented() -> None:
 
     text = (ROOT / "docs" / "tasks-and-options.md").read_text(encoding="utf-8")
     assert not [name for name in (*_READERS, *LATER) if f"`{name}`" not in text]
+
+
+def test_every_key_of_redis_is_documented() -> None:
+    from dray.store.redis.scripts import Scripts
+
+    text = (ROOT / "docs" / "design" / "redis-keys.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(\w+)` \| (?:hash|sorted set) \|", text, re.MULTILINE))
+    assert told == {"meta"}.union(*(script.keys for script in Scripts().all))
+    assert f"{len(told)} names" in text
+    assert f"{len(told)} keys" in text
+
+
+def test_every_option_of_a_redis_url_is_documented() -> None:
+    from dray.store.redis.place import OPTIONS, SCHEMES, SHARDS
+
+    text = (ROOT / "docs" / "redis.md").read_text(encoding="utf-8")
+    assert not [name for name in OPTIONS if f"`{name}`" not in text]
+    assert not [scheme for scheme in SCHEMES if f"{scheme}://" not in text]
+    assert f"| `shards` | `{SHARDS}` |" in text
 
 
 def test_every_setting_is_documented() -> None:

@@ -152,6 +152,51 @@ def test_what_may_be_sent_again_is(s: Scene, lose: Lose, verb: str) -> None:
         assert s.state(id_) is State.READY
 
 
+def everything(valkey: Server, tag: str) -> dict[bytes, bytes]:
+    """A copy of what is kept."""
+    return {key: valkey.command("DUMP", key) for key in valkey.command("KEYS", f"{tag}:*")}
+
+
+def put_back(valkey: Server, tag: str, kept: dict[bytes, bytes]) -> None:
+    """What was written since is lost, as by a failover to a replica that had not got it."""
+    for key in valkey.command("KEYS", f"{tag}:*"):
+        valkey.command("DEL", key)
+    for key, raw in kept.items():
+        valkey.command("RESTORE", key, 0, raw)
+
+
+def test_who_works_on_what_the_server_has_forgotten_is_stale(url: str, valkey: Server) -> None:
+    """Also if the same numbers are given again: to another claim of the job, and to another job."""
+    clock, others_clock = ManualClock(), ManualClock()
+    one, other = (Scene(RedisStore(place_of(url), clock=at), at, "sync") for at in (clock, others_clock))
+    tag = one.store.place.tag(0)  # type: ignore[attr-defined]
+    node, others = one.enter(), one.enter()
+    id_ = one.add_one()
+    before = everything(valkey, tag)
+    mine = one.claim_one(node)
+    lost = one.add_one()
+    lost_job = one.claim_one(node)
+    put_back(valkey, tag, before)
+    others_clock.advance(1)
+    theirs = other.claim_one(others)
+    assert (theirs.id, theirs.seq, theirs.claim) == (mine.id, mine.seq, mine.claim)
+    new = other.add_one()
+    new_job = other.claim_one(others)
+    assert new_job.seq != lost_job.seq
+    clock.advance(2)
+    assert not one.do(one.plans.own, mine.seq, mine.claim)
+    assert one.end(mine, DONE) == [mine.seq]
+    assert one.end(lost_job, raised()) == [lost_job.seq]
+    assert one.do(one.plans.get, lost) is None
+    assert other.states([id_, new]) == [State.RUNNING, State.RUNNING]
+    assert other.end(theirs, DONE) == []
+    assert other.end(new_job, DONE) == []
+    other.check_counts()
+    for scene in (one, other):
+        scene.driver.close()
+        scene.store.close()
+
+
 def test_a_question_whose_answer_was_lost_is_asked_again(s: Scene, lose: Lose) -> None:
     id_ = s.add_one()
     lose()

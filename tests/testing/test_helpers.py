@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,18 +22,21 @@ from dray.testing.suite.scene import new_jobs
 ID = UUID("018f0000-0000-7000-8000-000000000001")
 
 
-@pytest.fixture
-def app() -> Iterator[Dray]:
-    app = Dray("sqlite://")
+@pytest.fixture(params=["sqlite", "redis"])
+def app(request: pytest.FixtureRequest) -> Iterator[Dray]:
+    with contextlib.ExitStack() as stack:
+        url = "sqlite://"
+        if request.param == "redis":
+            url = f"{stack.enter_context(request.getfixturevalue('valkey').fresh())}&risk=persistence"
+        app = stack.enter_context(contextlib.closing(Dray(url)))
 
-    @app.task
-    def mail(to: str, copies: int = 1) -> None: ...
+        @app.task
+        def mail(to: str, copies: int = 1) -> None: ...
 
-    @app.task
-    def bill(who: UUID, when: datetime) -> None: ...
+        @app.task
+        def bill(who: UUID, when: datetime) -> None: ...
 
-    yield app
-    app.close()
+        yield app
 
 
 def test_nothing(app: Dray) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, date, datetime, timedelta
 
+from dray.doctor.clocks import compared
 from dray.doctor.finding import Finding, note, ok, wrong
 from dray.doctor.postgres.asking import Asking
-from dray.model.duration import human
 from dray.store.postgres.lines import OLDEST
 from dray.wording import count, listed, size
 
@@ -17,7 +16,6 @@ END_OF_LIFE = {
     18: date(2030, 11, 14),
 }  # fmt: skip
 SOON = timedelta(days=180)
-CLOSE_CLOCK, WRONG_CLOCK = 1.0, 60.0  # seconds between the clocks
 MANY, TOO_MANY = 0.8, 0.95  # of the connections that there are
 WRAPAROUND = 2_000_000_000  # transactions until the server refuses to write, about
 FILLING, FULL = 0.1, 0.5  # of the queue of notifications
@@ -75,27 +73,7 @@ def durability(ask: Asking) -> list[Finding]:
 
 def clock_offset(ask: Asking) -> list[Finding]:
     """All times are the server's; `at=` and timeouts are reckoned here."""
-    best, offset = 1e9, 0.0
-    for _ in range(3):
-        before = time.time()
-        (there,) = ask.row("select extract(epoch from clock_timestamp())::float8")
-        after = time.time()
-        if after - before < best:
-            best, offset = after - before, there - (before + after) / 2
-    return [of_offset(offset, best)]
-
-
-def of_offset(offset: float, trip: float) -> Finding:
-    """The finding about a clock that is `offset` seconds ahead of ours, asked in a round trip of `trip` seconds."""
-    off = max(0.0, abs(offset) - trip / 2)
-    way = "ahead of" if offset > 0 else "behind"
-    message = f"The server's clock is {human(round(off, 1))} {way} that of this machine."
-    fix = "Keep both right (chrony or systemd-timesyncd): times given with at= and expires= come too early or too late."
-    if off > WRONG_CLOCK:
-        return wrong("clock-offset", message, fix)
-    if off > CLOSE_CLOCK:
-        return note("clock-offset", message, fix)
-    return ok("clock-offset", "The clocks of the server and of this machine agree.")
+    return [compared(lambda: float(ask.row("select extract(epoch from clock_timestamp())::float8")[0]))]
 
 
 def connections(ask: Asking) -> list[Finding]:

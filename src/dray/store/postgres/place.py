@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from msgspec import Struct
 
 from dray.errors import ConfigurationError
+from dray.store.urls import check_signs
 from dray.store.urls import shown as shown
 
 SCHEMA = "dray"
@@ -83,18 +84,9 @@ def _check_form(url: str) -> None:
     rest = url.partition(":")[2]
     if not rest.startswith("//"):
         raise ConfigurationError(f"{shown(url)!r} lacks the slashes of a URL; write postgresql://user@host:5432/database.")
+    check_signs(url)
     authority = re.split(r"[/?#]", rest[2:], maxsplit=1)[0]
     host = authority.rpartition("@")[2]
-    stray = next((sign for sign in "/?#" if sign in rest[2:].rpartition("@")[0]), None)
-    if "@" not in authority and stray is not None and re.search(r":(?!\d+$)", authority):
-        code = quote(stray, safe="")
-        raise ConfigurationError(f"There is a {stray} in the user or password of {shown(url)!r}; write it as {code} there.")
-    if authority.count("@") > 1:
-        raise ConfigurationError(f"There are several @ in {shown(url)!r}; in a user or password write it as %40.")
-    if re.search(r"%(?![0-9A-Fa-f]{2})", authority):
-        raise ConfigurationError(f"There is a % in {shown(url)!r} that begins no code such as %40; write the sign itself as %25.")
-    if "#" in rest:
-        raise ConfigurationError(f"There is a # in {shown(url)!r}, which ends a URL; write it as %23.")
     for one in host.split(","):
         port = one.rpartition("]")[2].partition(":")[2]
         if one.startswith("[") != ("]" in one) or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):

@@ -22,7 +22,7 @@ from dray.store.values import Catch, Want
 PROMOTE_AT_ONCE = 150  # jobs that become due, in one script
 SORT_AT_ONCE = 250  # jobs of unknown tasks, or expired ones, that one script puts aside
 SORT_OUT = 10_000  # … and one claim
-DONE = struct.Struct(">dddH")  # number, claim, microseconds to be kept, length of the queue's name
+DONE = struct.Struct(">ddddH")  # number, claim, start, microseconds to be kept, length of the queue's name
 
 encode = msgspec.msgpack.encode
 
@@ -53,6 +53,7 @@ class ClaimPlans(EnqueuePlans):
         first = self._claims(want, left, node, turn)
         answers = yield Calls([*calls, *first])
         stale = self._stale(meanings, answers[: len(calls)])
+        self._forget(moves)
         got: list[Claimed] = []
         now, known, more = self._caught(answers[len(calls) :], turn, left, got)
         tried = 0
@@ -136,6 +137,7 @@ class ClaimPlans(EnqueuePlans):
             for at in range(4, len(answer), 3):
                 job = claimed_from(self.outer(answer[at], shard), answer[at + 1], answer[at + 2])
                 left[job.executor] -= 1
+                self.claims[job.seq, job.claim] = job.started
                 got.append(job)
         return now, known, more
 
@@ -166,6 +168,7 @@ class ClaimPlans(EnqueuePlans):
             return []
         calls, meanings = yield from self._settling(moves)
         stale = self._stale(meanings, (yield Calls(calls)))
+        self._forget(moves)
         yield Ring("work")
         yield Ring("done")
         return stale
@@ -181,10 +184,10 @@ class ClaimPlans(EnqueuePlans):
             shard, seq = self.inner(move.seq)
             if move.state is State.SUCCEEDED:
                 queue = move.queue.encode()
-                head = DONE.pack(seq, move.claim, int(move.keep * SECOND), len(queue))
+                head = DONE.pack(seq, move.claim, self.began(move.seq, move.claim), int(move.keep * SECOND), len(queue))
                 good.setdefault(shard, []).append(head + queue + (move.result or b""))
             else:
-                others.setdefault(shard, []).append(encode(_told(move, seq)))
+                others.setdefault(shard, []).append(encode(_told(move, seq, self.began(move.seq, move.claim))))
         for shard, told in good.items():
             for lot in lots(told, AT_ONCE):
                 calls.append(Call(self.say.succeed, (self.now(), self.bell, again, *lot), shard))
@@ -202,24 +205,29 @@ class ClaimPlans(EnqueuePlans):
     @repeatable
     def release(self, jobs: Sequence[Claimed]) -> Plan[None]:
         """Give back jobs that were claimed and not started; their attempt does not count."""
-        told: dict[int, list[tuple[int, int]]] = {}
+        told: dict[int, list[tuple[int, int, int]]] = {}
         for job in jobs:
             shard, seq = self.inner(job.seq)
-            told.setdefault(shard, []).append((seq, job.claim))
+            told.setdefault(shard, []).append((seq, job.claim, job.started))
         calls = [
-            Call(self.say.release, (self.now(), self.bell, int(KEEP_CANCELLED * SECOND), *(n for pair in lot for n in pair)), shard)
-            for shard, pairs in told.items() for lot in lots(pairs)
+            Call(self.say.release, (self.now(), self.bell, int(KEEP_CANCELLED * SECOND), *(n for one in lot for n in one)), shard)
+            for shard, claims in told.items() for lot in lots(claims)
         ]  # fmt: skip
         if calls:
             yield Calls(calls)
+            self._forget(jobs)
             yield Ring("work")
             yield Ring("done")
+
+    def _forget(self, ended: Sequence[Move] | Sequence[Claimed]) -> None:
+        for one in ended:
+            self.claims.pop((one.seq, one.claim), None)
 
     @reads
     def own(self, seq: int, claim: int) -> Plan[bool]:
         """Whether a claim is still valid, now."""
         shard, local = self.inner(seq)
-        return bool((yield Call(self.say.own, (local, claim), shard)))
+        return bool((yield Call(self.say.own, (local, claim, self.began(seq, claim)), shard)))
 
     def note(
         self, progress: Sequence[tuple[bytes, int, int]], logs: Sequence[tuple[int, str, str, int, int]], keep: int
@@ -229,10 +237,10 @@ class ClaimPlans(EnqueuePlans):
         shares: dict[int, tuple[list[Any], list[Any]]] = {}
         for said, seq, claim in progress:
             shard, local = self.inner(seq)
-            shares.setdefault(shard, ([], []))[0].append((_text(said), local, claim))
+            shares.setdefault(shard, ([], []))[0].append((_text(said), local, claim, self.began(seq, claim)))
         for at, level, text, seq, claim in logs:
             shard, local = self.inner(seq)
-            shares.setdefault(shard, ([], []))[1].append((at, level, storable(text), local, claim))
+            shares.setdefault(shard, ([], []))[1].append((at, level, storable(text), local, claim, self.began(seq, claim)))
         calls = []
         for shard, (one, other) in shares.items():
             calls += [Call(self.say.note, (keep, encode(lot), encode([])), shard) for lot in lots(one)]
@@ -241,10 +249,11 @@ class ClaimPlans(EnqueuePlans):
             yield Calls(calls)
 
 
-def _told(move: Move, seq: int) -> dict[str, Any]:
+def _told(move: Move, seq: int, began: int) -> dict[str, Any]:
     """A move as settle.lua wants it. What is None is left out."""
     told = {
-        "seq": seq, "claim": move.claim, "state": CODES[move.state], "word": move.word, "delay": int(move.delay * SECOND),
+        "seq": seq, "claim": move.claim, "began": began, "state": CODES[move.state], "word": move.word,
+        "delay": int(move.delay * SECOND),
         "keep": int(move.keep * SECOND), "counts": move.counts, "lost": move.lost,
         "reason": None if move.reason is None else storable(move.reason),
         "error": None if move.error is None else _text(msgspec.json.encode(move.error)),

@@ -13,7 +13,7 @@ from dray.store.redis.shards import ShardPlans
 JOBS_AT_ONCE = 250
 BYTES_AT_ONCE = 1 << 20  # in one script: it is all in the server's memory twice for a moment
 SCRIPTS_AT_ONCE = 16  # in one round trip
-FENCE = struct.Struct(">dd")
+FENCE = struct.Struct(">ddd")
 
 
 class EnqueuePlans(ShardPlans):
@@ -63,7 +63,7 @@ class EnqueuePlans(ShardPlans):
     def add_child(self, jobs: Sequence[NewJob], seq: int, claim: int) -> Plan[bool]:
         """`add` for a run that enqueues: only if its claim is still valid; whether it was."""
         home, local = self.inner(seq)
-        fence = FENCE.pack(local, claim)
+        fence = FENCE.pack(local, claim, self.began(seq, claim))
         mine = [job for job in jobs if self.shard_of(job.id) == home]
         fenced = [*self._lots(mine, fence)] or [self._call([], fence, home)]
         for call in fenced:

@@ -42,6 +42,10 @@ def _greet(session: RedisSession) -> None:
     check_version(told, place.where)
     if place.kind != "cluster" and told.get("cluster_enabled") == "1":
         raise ConfigurationError(f"The server of {place.where} is a node of a cluster; write redis+cluster:// in the URL.")
+    if "sentinel" in (told.get("redis_mode"), told.get("server_mode")):
+        raise ConfigurationError(
+            f"The server of {place.where} is a Sentinel; write redis+sentinel://host/name-of-the-primary/0 in the URL."
+        )
     if evicts(told) and "eviction" not in place.risks:
         raise StoreUnavailable(
             f"The server of {place.where} throws keys away when its memory is full (maxmemory-policy {told['maxmemory_policy']}), "
@@ -55,6 +59,7 @@ def _greet(session: RedisSession) -> None:
             "are "
             "lost. Set `appendonly yes` there, or accept it with ?risk=persistence in the URL.", place.where,
         )  # fmt: skip
+    lines.ask("PUBLISH", f"{place.namespace}:hello", "")  # a script that may not do so would fail when all else is written
     for shard in range(place.shards):
         key = f"{place.tag(shard)}:meta"
         lines.ask("HSETNX", key, "format", FORMAT, shard=shard)

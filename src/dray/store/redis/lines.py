@@ -174,7 +174,7 @@ class Lines:
 
     def ask(self, *command: Any, shard: int = 0, timeout: float = 5.0) -> Any:
         """The answer to one plain command, on a connection of its own. Raises RedisError, OSError."""
-        connection = self.router.connect(self.router.address(shard), timeout)
+        connection = self.router.connect(self.router.address(shard), min(timeout, self.place.timeout))
         try:
             return ask(connection, *command)
         finally:

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from msgspec import Struct
 
 from dray.errors import ConfigurationError
-from dray.store.urls import shown
+from dray.store.urls import check_signs, shown
 
 NAMESPACE = "dray"
 SCHEMES = {
@@ -25,6 +25,7 @@ OPTIONS = (
 SHARDS = 8  # of a cluster, unless the URL says otherwise
 MOST_SHARDS = 1024
 RISKS = ("eviction", "persistence")
+CERT_REQS = ("none", "optional", "required")
 FORM = {
     "single": "redis://user:password@host:6379/0",
     "sentinel": "redis+sentinel://host1:26379,host2:26379,host3:26379/name-of-the-primary/0",
@@ -92,12 +93,20 @@ def place_of(url: str) -> Place:
     risks = frozenset(filter(None, options.pop("risk", "").split(",")))
     if risks - set(RISKS):
         raise ConfigurationError(f"risk={','.join(sorted(risks))} in {shown(url)!r} is not one of {', '.join(RISKS)}, or both.")
-    shards = int(_number(url, options, "shards", SHARDS, 1, MOST_SHARDS)) if kind == "cluster" else 1
+    shards = _whole(url, options, "shards", SHARDS, 1, MOST_SHARDS) if kind == "cluster" else 1
     if kind != "cluster" and options.pop("shards", None) is not None:
         raise ConfigurationError(f"shards in {shown(url)!r} is an option of redis+cluster:// only.")
+    for name in sorted(options):
+        if (name.startswith("sentinel_") and kind != "sentinel") or (name.startswith("ssl_") and not tls):
+            needed = "redis+sentinel:// only" if name.startswith("sentinel_") else "rediss:// only, which is over TLS"
+            raise ConfigurationError(f"{name} in {shown(url)!r} is an option of {needed}.")
+    if options.get("ssl_cert_reqs", "none") not in CERT_REQS:
+        raise ConfigurationError(
+            f"ssl_cert_reqs={options['ssl_cert_reqs']!r} in {shown(url)!r} is not one of {', '.join(CERT_REQS)}."
+        )
     return Place(
         url, kind, _hosts(hosts, kind, url), tls, unquote(username) or None, unquote(password) or None, db, service, namespace,
-        shards, _number(url, options, "timeout", 15.0, 1.0, 3600.0), int(_number(url, options, "wait", 0, 0, 100)), risks,
+        shards, _number(url, options, "timeout", 15.0, 1.0, 3600.0), _whole(url, options, "wait", 0, 0, 100), risks,
         {name: value for name, value in options.items() if name in OPTIONS},
     )  # fmt: skip
 
@@ -107,9 +116,13 @@ def _split(url: str) -> SplitResult:
     kind = SCHEMES[scheme.lower()][0]
     if not rest.startswith("//"):
         raise ConfigurationError(f"{shown(url)!r} lacks the slashes of a URL; write {FORM[kind]}.")
-    if "#" in rest:
-        raise ConfigurationError(f"There is a # in {shown(url)!r}, which ends a URL; write it as %23.")
-    return urlsplit(url.strip())
+    check_signs(url)
+    try:
+        return urlsplit(url.strip())
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{shown(url)!r} cannot be read ({error}); write {FORM[kind]} (an IPv6 address in square brackets)."
+        ) from None
 
 
 def _path(kind: str, path: str, url: str) -> tuple[str, int]:
@@ -153,3 +166,11 @@ def _number(url: str, options: dict[str, str], name: str, usual: float, least: f
     if not least <= value <= most:
         raise ConfigurationError(f"{name}={text!r} in {shown(url)!r} is not a number from {least:g} to {most:g}.")
     return value
+
+
+def _whole(url: str, options: dict[str, str], name: str, usual: int, least: int, most: int) -> int:
+    text = options.get(name, str(usual))
+    value = _number(url, options, name, usual, least, most)
+    if not value.is_integer():
+        raise ConfigurationError(f"{name}={text!r} in {shown(url)!r} is not a whole number.")
+    return int(value)

@@ -15,6 +15,7 @@ class RedisPlans(AdminPlans):
         self.count = shards
         self.clock = clock
         self.bell = f"{namespace}:"
+        self.claims = {}
         self.tasks = {}
         self.dues = {}
         self.checked = {}

@@ -100,6 +100,9 @@ class Router:
                 continue
             try:
                 found = ask(connection, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.place.service)
+            except exceptions.ResponseError as problem:
+                error = exceptions.ConnectionError(f"{problem}; write redis:// in the URL if it is no Sentinel")
+                continue
             except (exceptions.RedisError, OSError) as problem:
                 error = problem
                 continue

@@ -222,8 +222,7 @@ class Edge:
                 self._lines.discard(line)
                 raise StoreUnavailable(
                     f"The write reached the primary of {self._lines.place.where}, but only {reached} of the {self._wait} replicas "
-                    "that "
-                    "wait asks for; it may be lost in a failover. Sending it again is safe."
+                    "that wait asks for: it is there, and may be lost in a failover. See to the replicas with `dray doctor`."
                 )
         if unknown and not fatal:
             for script in {calls[n].script for n in unknown}:

@@ -28,6 +28,7 @@ class ShardPlans:
     clock: Clock | None
     bell: str  # what the names of the channels begin with
     rung_until = 0.0  # monotonic
+    claims: dict[tuple[int, int], int]  # that this process has made and not settled, and when it was (the server's time)
 
     # -- time
 
@@ -42,6 +43,12 @@ class ShardPlans:
     def boot(self) -> str:
         """What the latter counts from; the server's clock needs no name."""
         return "" if self.clock is None else self.clock.boot
+
+    # -- claims
+
+    def began(self, seq: int, claim: int) -> int:
+        """When a claim of this process was made; 0: it is not one."""
+        return self.claims.get((seq, claim), 0)
 
     # -- waking
 

@@ -6,7 +6,7 @@ import re
 
 from redis import exceptions
 
-from dray.errors import ConfigurationError, DrayError, StoreBusy, StoreUnavailable
+from dray.errors import ConfigurationError, DrayError, NotAStore, StoreBusy, StoreUnavailable
 
 #: Answers after which nothing has been carried out, and which may be others in a moment: a server that starts, one that is a
 #: replica
@@ -35,8 +35,8 @@ class Gone(Exception):
 
 
 def words(error: BaseException) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(error).split()).rstrip(".")
+    """What an error says, on one line, without the number and the address that the driver puts in front."""
+    return re.sub(r"^Error -?\d+ connecting to \S+ (?=\S)", "", " ".join(str(error).split()).rstrip("."))
 
 
 def not_now(error: BaseException) -> bool:
@@ -78,16 +78,34 @@ def as_ours(error: BaseException, where: str) -> DrayError:
         )
     if said.startswith("MISCONF"):
         return StoreUnavailable(f"The server of {where} cannot write to its disk, and takes nothing more: {said}; see to its disk.")
-    if isinstance(error, exceptions.ResponseError) and said.startswith("CROSSSLOT"):
-        return StoreUnavailable(f"The server of {where} is a node of a cluster; write redis+cluster:// in the URL.")
-    if isinstance(error, exceptions.ResponseError) and MOVED.search(_moved(error)):
-        return StoreUnavailable(f"The server of {where} is a node of a cluster; write redis+cluster:// in the URL.")
+    if other := _another(error, said, where):
+        return other
     if isinstance(error, exceptions.ResponseError) and not_now(error):
         return StoreUnavailable(f"The store {where} takes nothing at present: {said}; look at the server with `dray doctor`.")
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError)):
         advice = next((f"; {text}" for sign, text in ADVICE if sign.search(said)), "")
+        if where.startswith(("rediss", "valkeys")) and "refused" not in said:
+            advice += ", and that the server speaks TLS there" if advice else "; does the server speak TLS there?"
         return StoreUnavailable(f"The store {where} cannot be reached: {said}{advice}.")
     return StoreUnavailable(f"The store {where} refused a script: {said}.")
+
+
+def _another(error: BaseException, said: str, where: str) -> DrayError | None:
+    """The error for a server that is not what the URL says."""
+    if isinstance(error, exceptions.InvalidResponse):
+        return NotAStore(f"What answers at {where} is no Redis server ({said}); correct host and port in the URL, or rediss://.")
+    if not isinstance(error, exceptions.ResponseError):
+        return None
+    if said.startswith("CROSSSLOT") or MOVED.search(_moved(error)):
+        return StoreUnavailable(f"The server of {where} is a node of a cluster; write redis+cluster:// in the URL.")
+    if said.startswith("WRONGTYPE"):
+        return NotAStore(f"Something else keeps its own under the names that jobs have in {where}; choose another ?namespace=.")
+    if isinstance(error, exceptions.ReadOnlyError) and "+" not in where.partition(":")[0]:
+        return StoreUnavailable(
+            f"The server of {where} is a replica, and takes no writes; name the primary in the URL, or the sentinels "
+            "(redis+sentinel://), who know which it is."
+        )
+    return None
 
 
 def _moved(error: exceptions.ResponseError) -> str:

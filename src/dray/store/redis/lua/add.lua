@@ -1,15 +1,15 @@
 --@ keys: meta ids body live expires unfinished due ready
---@ use: clock states tally ring
+--@ use: clock states tally ring numbers
 -- New jobs. One whose id is kept already is left as it is, so that the same may be sent again.
--- ARGV: now, channels, number and claim of the run that enqueues them ('' is none); for each job: at (-1: none), delay, expires_at (0),
+-- ARGV: now, channels, number, claim and start of the run that enqueues them ('' is none); for each job: at (-1: none), delay, expires_at (0),
 -- expires_in (0), then its body from the executor on. Answer: how many were new (-1: that run has lost its claim), how many sleepers
 -- were woken.
 local now = clock(ARGV[1])
 if ARGV[3] ~= '' then
-    local seq, claim = struct.unpack('>dd', ARGV[3])
+    local seq, claim, began = struct.unpack('>ddd', ARGV[3])
     local told = redis.call('HGET', k_live, seq)
-    local state, _, current = struct.unpack(LIVE, told or string.rep('\0', 54))
-    if state ~= RUNNING or current ~= claim then
+    local state, _, current, _, _, _, started = struct.unpack(LIVE, told or string.rep('\0', 54))
+    if state ~= RUNNING or current ~= claim or (began > 0 and began ~= started) then
         return {-1, 0}
     end
 end
@@ -17,7 +17,7 @@ local n = #ARGV
 if n == 3 then
     return {0, 0}
 end
-local seq = redis.call('HINCRBY', k_meta, 'seq', n - 3) - (n - 3)
+local seq = numbers('seq', n - 3, now, 1)
 local seen, names, bodies, ready, due, expires, unfinished = {}, {}, {}, {}, {}, {}, {}
 local awake = false
 for i = 4, n do

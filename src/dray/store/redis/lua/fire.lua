@@ -1,5 +1,5 @@
 --@ keys: meta ids
---@ use: clock schedule move ring
+--@ use: clock schedule move ring numbers
 -- Fire a schedule, once for each of its times whoever asks. ARGV: now, channels, microseconds to keep what is cancelled, and its reason,
 -- name, the `last` that was seen, the new `last`, `next`, `fired` (0: as it was), how many were missed, overlap, then for each time the
 -- time and the body of its job from the executor on. Answer: the times that were fired; none if somebody else was faster.
@@ -25,7 +25,7 @@ local function unfinished()
 end
 
 local function add(at, told, state)
-    local seq = redis.call('HINCRBY', k_meta, 'seq', 1)
+    local seq = numbers('seq', 1, now, 1) + 1
     local raw = struct.pack('>ddd', at, now, 0) .. told
     local job = read(seq, raw, false)
     job.state = state or (at <= now and READY or SCHEDULED)

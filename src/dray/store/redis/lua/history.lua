@@ -7,7 +7,7 @@ local answer = {}
 if job and has(job.flags, HISTORY) then
     local fields, first = {}, math.max(0, job.claim - 999)
     for claim = first, job.claim do
-        fields[#fields + 1] = seq .. ':' .. claim
+        fields[#fields + 1] = field_of(seq, claim)
     end
     for i, record in ipairs(redis.call('HMGET', k_history, unpack(fields))) do
         if record then

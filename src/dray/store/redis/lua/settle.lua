@@ -5,13 +5,13 @@ local now, again, usual = clock(ARGV[1]), ARGV[3] == '1', tonumber(ARGV[4])
 local stale, woken, ended = {}, false, false
 for i = 5, #ARGV do
     local to = cmsgpack.unpack(ARGV[i])
-    local job = held(to.seq, to.claim)
+    local job = held(to.seq, to.claim, to.began)
     if job then
         settle(job, to, now, usual)
         woken = woken or job.state == READY or job.state == SCHEDULED
         ended = ended or job.state >= SUCCEEDED
     else
-        local past = again and redis.call('HGET', k_history, to.seq .. ':' .. to.claim)
+        local past = again and redis.call('HGET', k_history, field_of(to.seq, to.claim))
         if not past or cmsgpack.unpack(past)[2] ~= to.word then
             stale[#stale + 1] = to.seq
         end

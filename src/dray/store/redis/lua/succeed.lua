@@ -1,23 +1,23 @@
 --@ keys: running prune result reason error unfinished orders
 --@ use: clock job place tally ring
 -- Write that runs came to a good end. ARGV: now, channels, 1 if the same may have been written already, then for each its number,
--- claim, microseconds to be kept, queue and result. Answer: the numbers of those whose claim was stale.
+-- claim, start, microseconds to be kept, queue and result. Answer: the numbers of those whose claim was stale.
 local now, again = clock(ARGV[1]), ARGV[3] == '1'
 local moves, seqs = {}, {}
 for i = 4, #ARGV do
-    local seq, claim, keep, queue, rest = struct.unpack('>dddHc0', ARGV[i])
-    moves[i - 3] = {claim, keep, queue, string.sub(ARGV[i], rest)}
+    local seq, claim, began, keep, queue, rest = struct.unpack('>ddddHc0', ARGV[i])
+    moves[i - 3] = {claim, keep, queue, string.sub(ARGV[i], rest), began}
     seqs[i - 3] = seq
 end
 local told = redis.call('HMGET', k_live, unpack(seqs))
 local stale, lives, holds, prune, results, old, written = {}, {}, {}, {}, {}, {}, {}
 for i, seq in ipairs(seqs) do
-    local claim, keep, queue, result = unpack(moves[i])
+    local claim, keep, queue, result, began = unpack(moves[i])
     local state, flags, current, attempt, losses, node, started, due = -1
     if told[i] and not written[seq] then
         state, flags, current, attempt, losses, node, started, due = struct.unpack(LIVE, told[i])
     end
-    if state == RUNNING and current == claim then
+    if state == RUNNING and current == claim and (began == 0 or began == started) then
         written[seq] = true
         count(queue, RUNNING, -1)
         count(queue, SUCCEEDED, 1)

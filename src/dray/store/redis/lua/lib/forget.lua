@@ -9,13 +9,13 @@ local function forget(jobs)
         seqs[i], ids[i] = job.seq, job.id .. struct.pack('>d', job.seq)
         if has(job.flags, HISTORY) then
             for claim = 0, job.claim do
-                history[#history + 1] = job.seq .. ':' .. claim
+                history[#history + 1] = field_of(job.seq, claim)
             end
         end
         if has(job.flags, LOGS) then
             local first, last = struct.unpack('>dd', redis.call('HGET', k_logs, job.seq))
             for line = first, last do
-                redis.call('HDEL', k_logs, job.seq .. ':' .. line)
+                redis.call('HDEL', k_logs, field_of(job.seq, line))
             end
             redis.call('HDEL', k_logs, job.seq)
         end

@@ -32,7 +32,7 @@ end
 -- Keep a run in the history, unless it is there already.
 local function remember(job, word, finished, reason, error)
     local record = cmsgpack.pack({job.attempt, word, job.node, job.started, finished, reason or false, error or false})
-    redis.call('HSETNX', k_history, job.seq .. ':' .. job.claim, record)
+    redis.call('HSETNX', k_history, field_of(job.seq, job.claim), record)
     if not has(job.flags, HISTORY) then
         job.flags = job.flags + HISTORY
     end
@@ -93,10 +93,11 @@ local function settle(job, to, now, usual)
     note(k_result, job.seq, to.result)
 end
 
--- The running job that a claim is valid for, or nil.
-local function held(seq, claim)
+-- The running job that a claim is valid for, or nil. `began`: when that claim was made (0: not known); where the server has lost what
+-- it had acknowledged, two claims may have the same number.
+local function held(seq, claim, began)
     local job = load(seq)
-    if job and job.state == RUNNING and job.claim == claim then
+    if job and job.state == RUNNING and job.claim == claim and (began == 0 or job.started == began) then
         return job
     end
 end
