@@ -87,3 +87,11 @@ def readable(data: bytes | None) -> Any:
         return msgspec.json.decode(data)
     except msgspec.DecodeError:
         return data.decode("utf-8", "replace")
+
+
+def without_transactions(task: str, where: str) -> str:
+    """What a store that has no transactions says to a task that wants to share one."""
+    return (
+        f"Task {task!r} is transactional, and the store {where} has no transactions to share; use a store on sqlite:// or "
+        "postgresql:// for it, or take transactional=True off and make the task safe to run twice."
+    )

@@ -51,7 +51,8 @@ def test_a_newer_store(run, app) -> None:
     [
         ("sqlite://", "is a store in memory", 2),
         ("mysql://x", "is not the URL of a store", 2),
-        ("redis://u:secret@h/0", "needs a later version", 2),
+        ("redis://u:secret@127.0.0.1:1/0", "cannot be reached", 4),
+        ("redis://u:secret@h:port/0", "The port", 2),
         ("postgresql://u:secret@127.0.0.1:1/x", "cannot be reached", 4),
         ("postgresql://u:secret@h:port/x", "The port", 2),
         ("sqlite://x.db", "one slash too few", 2),

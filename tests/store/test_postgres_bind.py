@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
 from dray.errors import NotSupported, StoreBusy
+from dray.store.postgres.locks import ANY, lock_of
 from dray.store.postgres.plans import quoted
 
 
@@ -235,7 +236,8 @@ def test_listeners_are_notified_by_the_commit_and_never_by_a_rollback(bench: Ben
     with psycopg.connect(bench.url, autocommit=True) as ear, contextlib.closing(psycopg.connect(bench.url)) as mine:
         for channel in plans.channels.values():
             ear.execute(f"listen {quoted(channel)}")
-        ear.execute("select pg_advisory_lock_shared(%s, 1)", (plans.area,))
+        for word in ("work", ANY):  # as a sleeping worker of all queues
+            ear.execute("select pg_advisory_lock_shared(%s, %s)", (plans.area, lock_of(word)))
 
         def heard() -> list[str]:
             ear.execute("select 1")

@@ -98,7 +98,20 @@ CASES: dict[str, tuple[dict[str, str], int]] = {
             "now": "null", "at": "null", "delay": "0", "expires_at": "null", "expires_in": "null", "id": "'\\x01'::bytea",
             "task": "'t'", "lane": "1", "max_attempts": "20", "args": "''::bytea", "options": "null", "tags": "null",
             "schedule": "null", "parent": "null", "queue": "'q1'", "area": "1", "channel": "'c'", "ring": "true",
+            "queue_lock": "7",
         }, 60,
+    ),
+    "add_new": (
+        {
+            "now": "null", "id": "'\\x01'::bytea", "task": "'t'", "lane": "1", "max_attempts": "20", "args": "''::bytea",
+            "options": "null", "tags": "null", "queue": "'q1'", "area": "1", "channel": "'c'", "ring": "true", "queue_lock": "7",
+        }, 60,
+    ),
+    "grab": (
+        {
+            "lanes": LANES, "lows": LOWS, "afters": LOWS, "queues": "array['q1','q1','q1','q2','q2','q2','q3','q3','q3']",
+            "tasks": "array['task']", "now": str(NOW), "steady": "null", "boot": "'server'", "node": "1", "n": "100",
+        }, 2600,
     ),
 }  # fmt: skip
 QUIET = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())

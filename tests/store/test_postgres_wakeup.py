@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -76,6 +77,19 @@ def awake(listener: PostgresListener) -> None:
     time.sleep(0.01)
 
 
+@contextlib.contextmanager
+def store_listener(store: PostgresStore, *queues: str) -> Iterator[PostgresListener]:
+    """Asleep, as the worker of some queues."""
+    listener = store.listen("work")
+    listener.only(queues)
+    listener.show()
+    try:
+        awake(listener)
+        yield listener
+    finally:
+        listener.close()
+
+
 def pass_through(store: PostgresStore, n: int = 1) -> None:
     """Enqueue some jobs, claim and settle them."""
     node = store.run(store.plans.enter, NodeEntry("node", "host", 1))
@@ -126,6 +140,46 @@ def test_one_hint_for_many_jobs_and_only_to_its_kind(store: PostgresStore, stran
         assert "dray_dray_done" not in wire.heard()
 
 
+def test_a_worker_of_some_queues_is_rung_for_those_only(store: PostgresStore, stranger: PostgresStore, wire: Wire) -> None:
+    with store_listener(store, "a", "b") as listener:
+        awake(listener)
+        for _ in range(3):
+            stranger.run(stranger.plans.add, new_jobs(1, queue="c"))
+        assert wire.heard() == [], "nobody waits for it"
+        stranger.run(stranger.plans.add, new_jobs(1, queue="b"))
+        assert listener.wait(5)
+
+
+def test_one_who_takes_from_all_queues_is_rung_beside_one_who_does_not(store: PostgresStore, stranger: PostgresStore) -> None:
+    with store_listener(store, "a") as picky, asleep(store, "work") as other:
+        awake(other)
+        stranger.run(stranger.plans.add, new_jobs(1, queue="c"))
+        assert other.wait(5)
+        assert not picky.wait(0.02)
+        stranger.run(stranger.plans.add, new_jobs(300, queue="c"))
+        assert picky.wait(5), "for many at once all are rung"
+
+
+def test_who_was_rung_for_one_queue_does_not_hold_back_another(store: PostgresStore, stranger: PostgresStore) -> None:
+    stranger.run(stranger.plans.add, new_jobs(1, queue="a") + new_jobs(1, queue="b"))  # their lanes are there
+    with store_listener(store, "a") as one, store_listener(store, "b") as two:
+        awake(two)
+        stranger.run(stranger.plans.add, new_jobs(1, queue="a"))
+        stranger.run(stranger.plans.add, new_jobs(1, queue="b"))
+        assert one.wait(5)
+        assert two.wait(5)
+
+
+def test_a_producer_that_never_rests_rings_again(store: PostgresStore, stranger: PostgresStore) -> None:
+    """Whoever sleeps meanwhile, and for however long it has been ringing already."""
+    with asleep(store, "work") as listener:
+        awake(listener)
+        for _ in range(3):
+            until(lambda: (stranger.run(stranger.plans.add, new_jobs(1)), listener.wait(0.001))[1])
+            listener.hide()
+            listener.show()
+
+
 def test_a_transaction_that_is_rolled_back_wakes_nobody(store: PostgresStore, url: str, wire: Wire) -> None:
     app = Dray(url)
     app.store.run(app.store.plans.counts)
@@ -170,6 +224,25 @@ def test_a_hint_comes_at_once(store: PostgresStore, stranger: PostgresStore) -> 
             assert listener.wait(5)
             took.append(time.monotonic() - began)
     assert sorted(took)[10] < 0.02, took
+
+
+def test_a_hint_that_comes_while_the_server_is_asked_something_is_heard(
+    store: PostgresStore, stranger: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ear: Any = store.bell.ear
+    ask_server = ear._ask
+
+    def ask_late(*args: Any) -> None:
+        stranger.run(stranger.plans.add, new_jobs(1))
+        time.sleep(0.05)  # the hint is there before the answer
+        ask_server(*args)
+
+    with asleep(store, "work") as listener:
+        awake(listener)
+        monkeypatch.setattr(ear, "_ask", ask_late)
+        with asleep(store, "done"):
+            assert listener.wait(5)
+            monkeypatch.undo()
 
 
 def test_a_listener_whose_connection_is_killed_looks_at_once_and_listens_again(

@@ -1,5 +1,5 @@
-"""The conformance suite over a cluster, on one shard and on three. Nobody keeps the order of jobs in different shards: what speaks of
-it is told of jobs whose ids name one shard, as those with one routing key do."""
+"""The conformance suite over a cluster, on one shard and on three. Nobody keeps the order of jobs in different shards: what speaks
+of it is told of jobs whose ids name one shard, as those with one routing key do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from dray.model.clock import Clock
 from dray.store.redis.place import place_of
 from dray.store.redis.store import RedisStore
 from dray.testing.store_suite import *  # noqa: F403
-
 
 #: Where the order in which jobs are claimed, or numbered, is told.
 IN_ORDER = {

@@ -10,13 +10,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from harness import STORES, Place, new_url
+from harness import FIXTURES, STORES, Place, new_url
 
 
 @pytest.fixture(params=STORES)
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty store of each kind."""
-    with new_url(request.param, tmp_path, lambda: request.getfixturevalue("postgres")) as url:
+    with new_url(request.param, tmp_path, lambda: request.getfixturevalue(FIXTURES[request.param])) as url:
         yield url
 
 

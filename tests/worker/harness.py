@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import on_redis
 import psycopg
 
 import dray
@@ -24,9 +25,11 @@ from dray.store.values import NodeInfo
 
 if TYPE_CHECKING:
     from servers.postgres import Cluster
+    from servers.redis import Server
 
 T = TypeVar("T")
-STORES = ["sqlite", "postgres"]
+STORES = ["sqlite", "postgres", "redis"]
+FIXTURES = {"postgres": "postgres", "redis": "valkey"}  # of the shared servers
 
 HEAD = '''
 import asyncio, os, sys, time
@@ -50,12 +53,17 @@ def eventually(look: Callable[[], T], *, within: float = 20.0, what: str = "") -
 
 
 @contextlib.contextmanager
-def new_url(kind: str, folder: Path, cluster: Callable[[], Cluster]) -> Iterator[str]:
-    """The URL of an empty store of a kind."""
+def new_url(kind: str, folder: Path, server_of: Callable[[], Any]) -> Iterator[str]:
+    """The URL of an empty store of a kind, on the server that `server_of` gives."""
     if kind == "sqlite":
         yield f"sqlite:///{folder}/jobs.db"
         return
-    server = cluster()
+    if kind == "redis":
+        keeper: Server = server_of()
+        with keeper.fresh() as url:
+            yield url if keeper.durable else f"{url}&risk=persistence"
+        return
+    server: Cluster = server_of()
     server.template("dray", lambda url: open_store(url).close())
     with server.fresh("dray") as url:
         yield url
@@ -69,6 +77,14 @@ def straight_at(url: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:
     with psycopg.connect(url, autocommit=True, options="-c search_path=dray") as server:
         cursor = server.execute(sql.replace("?", "%s"), params)  # type: ignore[arg-type]
         return cursor.fetchall() if cursor.description else []
+
+
+def garble(url: str, id_: bytes, column: str, garbage: bytes) -> None:
+    """Put garbage in the place of a waiting job's `args` or `options`."""
+    if url.startswith("redis"):
+        on_redis.garble(url, id_, column, garbage)
+    else:
+        straight_at(url, f"update dray_job set {column} = ? where id = ?", garbage, id_)
 
 
 class Place:

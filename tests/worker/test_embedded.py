@@ -10,7 +10,7 @@ from typing import Any
 
 import embedded_tasks as tasks
 import pytest
-from harness import STORES, eventually, new_url, straight_at
+from harness import FIXTURES, STORES, eventually, garble, new_url
 
 from dray import JobCancelled, JobFailed, JobHandle, State
 from dray.worker.embedded import EmbeddedWorker
@@ -22,7 +22,7 @@ EACH = pytest.mark.parametrize("where", ["async", "thread", "process"])
 @pytest.fixture(scope="module", autouse=True, params=STORES)
 def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedWorker]:
     folder = tmp_path_factory.mktemp("embedded")
-    with new_url(request.param, folder, lambda: request.getfixturevalue("postgres")) as url:
+    with new_url(request.param, folder, lambda: request.getfixturevalue(FIXTURES[request.param])) as url:
         tasks.app.close()
         tasks.app.configure(url=url)
         with tasks.app.worker(concurrency=4, process_slots=2) as running:
@@ -244,7 +244,7 @@ def test_what_cannot_be_decoded_is_counted_and_ends(where: str, column: str, gar
     queue = f"garbage-{where}"
     tasks.app.insight.pause(queue)
     job = TASKS[where].using(queue=queue, timeout=5).enqueue("identity")
-    straight_at(worker.app.url, f"update dray_job set {column} = ? where id = ?", garbage, job.raw)
+    garble(worker.app.url, job.raw, column, garbage)
     tasks.app.insight.resume(queue)
     error = failed(job)
     assert error.error_type is not None

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 import test_torture
-from harness import Place, eventually, kill, new_url, stopped
-from weather import CODE, Weather
+from harness import Place, eventually, kill, new_url
+from weather import CODE, Weather, child_stands, cuts, slow, supervisor_stands, swallow
 
 if TYPE_CHECKING:
     from dray.store.postgres.edge import Edge
@@ -69,28 +69,6 @@ def terminate(weather: Weather, seconds: float) -> None:
         time.sleep(0.05)
 
 
-def cuts(weather: Weather, seconds: float) -> None:
-    """The network breaks all connections, again and again."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        weather.proxy.cut(reset=True)
-        time.sleep(0.2)
-
-
-def swallow(weather: Weather, seconds: float) -> None:
-    """The network keeps what is sent, half of the time without an end: what waited comes late, or never."""
-    weather.proxy.swallow()
-    time.sleep(seconds)
-    weather.proxy.passing()
-
-
-def slow(weather: Weather, seconds: float) -> None:
-    """Half a second each way."""
-    weather.proxy.delay(500, 500)
-    time.sleep(seconds)
-    weather.proxy.delay()
-
-
 def hasty(weather: Weather, seconds: float) -> None:
     """Somebody has given the database short time-outs, and all connect anew."""
     name = weather.ask("select current_database()")[0][0]
@@ -136,18 +114,6 @@ def lock(weather: Weather, seconds: float) -> None:
         other.execute("set idle_in_transaction_session_timeout = 0; lock table dray.dray_job in access exclusive mode")
         time.sleep(seconds)
         other.rollback()
-
-
-def child_stands(weather: Weather, seconds: float) -> None:
-    """The worker process is stopped for less than its lease."""
-    with stopped(weather.children[0]):
-        time.sleep(seconds)
-
-
-def supervisor_stands(weather: Weather, seconds: float) -> None:
-    """Its parent is."""
-    with stopped(weather.workers[0].pid):
-        time.sleep(seconds)
 
 
 EVENTS: dict[str, tuple[Callable[[Weather], None], bool]] = {  # and whether producers must be spared from errors

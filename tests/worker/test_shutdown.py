@@ -194,12 +194,20 @@ def test_a_child_that_does_not_end_is_killed(place: Place) -> None:
     assert (job.refresh().info.state, job.info.attempt, job.info.losses) == ("ready", 0, 0)
 
 
+def rests(pid: int) -> bool:
+    """Whether a process has used next to nothing for half a second."""
+    before = cpu_of(pid)
+    time.sleep(0.5)
+    return cpu_of(pid) - before <= 0.01
+
+
 def test_an_idle_supervisor_and_child_use_hardly_any_cpu_even_while_they_wait_to_stop(place: Place) -> None:
     place.code(CODE)
     worker = place.start()
     place.enqueue("work", 1, 60)
     place.wait_mark("start")
     child = worker.child()
+    eventually(lambda: rests(worker.pid), what="the supervisor has begun, the store's driver imported")
     before, began = cpu_of(worker.pid) + cpu_of(child), time.monotonic()
     eventually(lambda: time.monotonic() - began > 2.0)
     used = cpu_of(worker.pid) + cpu_of(child) - before

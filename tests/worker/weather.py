@@ -1,4 +1,4 @@
-"""Workers of both kinds and producers of both colours on one PostgreSQL server, for as long as something is wrong with it."""
+"""Workers of both kinds and producers of both colours on one server, for as long as something is wrong with it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import Place, Worker, eventually, overlaps, straight_at
+import on_redis
+from harness import Place, Worker, eventually, overlaps, stopped, straight_at
 
 from dray import JobHandle, StoreError
 from dray.store.open import open_store
 
 if TYPE_CHECKING:
-    from servers.postgres import Cluster
     from servers.proxy import Proxy
 
 CODE = """
@@ -56,10 +56,26 @@ async def long(n, seconds):
 TASKS = ("coroutine", "thread", "unlucky", "coroutine", "parent")
 
 
+def unfinished(url: str) -> int:
+    """How many jobs have not come to their end."""
+    if url.startswith("redis"):
+        return on_redis.unfinished(url)
+    ((n,),) = straight_at(url, "select count(*) from dray_job")
+    return int(n)
+
+
+def finished(url: str) -> dict[bytes, tuple[int, int, int]]:
+    """Code of the state, losses and attempts of those that have, by id."""
+    if url.startswith("redis"):
+        return on_redis.finished(url)
+    rows = straight_at(url, "select id, state, losses, attempt from dray_done")
+    return {bytes(row[0]): row[1:] for row in rows}
+
+
 class Weather:
     """`dray worker` processes and an embedded worker, reached through a proxy, with jobs flowing."""
 
-    def __init__(self, folder: Path, url: str, server: Cluster, proxy: Proxy, *, workers: int = 1, pause: float = 0.02) -> None:
+    def __init__(self, folder: Path, url: str, server: Any, proxy: Proxy, *, workers: int = 1, pause: float = 0.02) -> None:
         self.url = url
         self.server = server
         self.proxy = proxy
@@ -84,7 +100,7 @@ class Weather:
         return straight_at(self.url, sql, *params)
 
     def terminate(self) -> int:
-        """Cut off all sessions of Dray."""
+        """Cut off all sessions of Dray, on PostgreSQL."""
         return len(self.ask(
             "select pg_terminate_backend(pid) from pg_stat_activity "
             "where datname = current_database() and application_name = 'dray'"
@@ -136,10 +152,9 @@ class Weather:
         """All that was acknowledged has come to one end, nothing ran beside itself, no run was lost, nobody gave up. `beside`: jobs
         that were enqueued beside those of the producers."""
         self.stop_producers()
-        open_ = "select count(*) from dray_job"
-        eventually(lambda: self.ask(open_) == [(0,)], within=within, what="all are final")
-        rows = self.ask("select id, state, losses, attempt from dray_done where id <> all(?)", [job.raw for job in beside])
-        done = {bytes(row[0]): row[1:] for row in rows}
+        eventually(lambda: unfinished(self.url) == 0, within=within, what="all are final")
+        extra = {job.raw for job in beside}
+        done = {id_: told for id_, told in finished(self.url).items() if id_ not in extra}
         assert set(self.acknowledged) <= set(done)
         marks = self.place.marks()
         starts = Counter(mark[3] for mark in marks if mark[0] == "start")
@@ -166,3 +181,40 @@ class Weather:
         self.stop_producers()
         self._embedded.__exit__(None, None, None)
         self.place.close()
+
+
+# -- what may happen on any server
+
+
+def cuts(weather: Weather, seconds: float) -> None:
+    """The network breaks all connections, again and again."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        weather.proxy.cut(reset=True)
+        time.sleep(0.2)
+
+
+def swallow(weather: Weather, seconds: float) -> None:
+    """The network keeps what is sent: what waited comes late, or never."""
+    weather.proxy.swallow()
+    time.sleep(seconds)
+    weather.proxy.passing()
+
+
+def slow(weather: Weather, seconds: float) -> None:
+    """Half a second each way."""
+    weather.proxy.delay(500, 500)
+    time.sleep(seconds)
+    weather.proxy.delay()
+
+
+def child_stands(weather: Weather, seconds: float) -> None:
+    """The worker process is stopped for less than its lease."""
+    with stopped(weather.children[0]):
+        time.sleep(seconds)
+
+
+def supervisor_stands(weather: Weather, seconds: float) -> None:
+    """Its parent is."""
+    with stopped(weather.workers[0].pid):
+        time.sleep(seconds)

@@ -15,6 +15,7 @@ from dray.cli import output
 from dray.cli.options import file_of, is_file, store_options, store_url
 from dray.errors import SchemaMismatch, StoreUnavailable
 from dray.store.migrations import Migration, version_in
+from dray.store.open import REDIS, open_store, scheme_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,9 +61,13 @@ class Found(Struct, frozen=True):
 def migrate(mode: str | None, url: str | None, as_json: bool) -> int:
     """Make the store, or bring its schema up to date.
 
-    Two at once apply each migration once: one waits for the other.
+    Two at once apply each migration once: one waits for the other. Redis has no schema, and nothing to migrate.
     """
-    with _schema(store_url(url)) as schema:
+    chosen = store_url(url)
+    if not is_file(chosen) and scheme_of(chosen) in REDIS:
+        _nothing(chosen, mode, as_json)
+        return 0
+    with _schema(chosen) as schema:
         found = Found.of(schema.meta())
         missing = schema.pending(found.version)
         if mode == "status":
@@ -84,6 +89,16 @@ def migrate(mode: str | None, url: str | None, as_json: bool) -> int:
     if mode is None or not steps:
         click.echo(f"{schema.where} is up to date (schema {now}).")
     return 0
+
+
+def _nothing(url: str, mode: str | None, as_json: bool) -> None:
+    """Of a store without a schema: open it, which tells what is wrong with it. Raises StoreError, ConfigurationError."""
+    store = open_store(url, migrate=False)
+    store.close()
+    if as_json:
+        output.emit({"store": store.where, "schema": None, "newest": None, ("pending" if mode else "applied"): []})
+    else:
+        click.echo(f"{'-- ' if mode == 'sql' else ''}{store.where} has no schema, so there is nothing to migrate.")
 
 
 def _status(schema: Schema, found: Found, missing: list[Migration], as_json: bool) -> None:
@@ -170,8 +185,6 @@ class SqliteSchema:
 
     def migrate(self, keep: bool) -> list[int]:
         """Apply it, if it is to be kept; a trial would make the file. The numbers of what was applied."""
-        from dray.store.open import open_store
-
         before = Found.of(self.meta()).version
         if keep:
             open_store(self._url, migrate=True).close()

@@ -25,7 +25,8 @@ def url_option(command: F) -> F:
     """`--url`."""
     return click.option(
         "--url", metavar="URL",
-        help="Where jobs are kept: sqlite:///relative.db, sqlite:////absolute.db or postgresql://user@host/database. [DRAY_URL]",
+        help="Where jobs are kept: sqlite:///relative.db, sqlite:////absolute.db, postgresql://user@host/database or "
+        "redis://host/0. [DRAY_URL]",
     )(command)
 
 
@@ -68,10 +69,10 @@ def app_of(target: str | None) -> Dray | None:
 
 def is_file(url: str) -> bool:
     """Whether a URL names a store in a file, not one on a server. Raises ConfigurationError if it is the URL of none."""
-    from dray.store.open import open_store, scheme_of
+    from dray.store.open import REDIS, open_store, scheme_of
 
     scheme = scheme_of(url)
-    if scheme not in ("sqlite", "postgresql", "postgres"):
+    if scheme not in ("sqlite", "postgresql", "postgres", *REDIS):
         open_store(url, migrate=False).close()  # says in one sentence what is wrong with it
     return scheme == "sqlite"
 

@@ -16,7 +16,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 LEFT_BEHIND = 60.0  # seconds; a FIFO younger than this may be one that its owner is about to open
@@ -88,6 +88,9 @@ class Listener:
     def filenos(self) -> list[int]:
         """The descriptors that become readable when it rings, for event loops."""
         return [fd for fd in (self._read, self._fifo) if fd >= 0]
+
+    def only(self, queues: Sequence[str] | None) -> None:
+        """Be rung for work of these queues only (None: of all), where that can be told apart: a ring is a hint."""
 
     def doze(self) -> None:
         """Sleep, seen by this process only."""

@@ -58,6 +58,7 @@ class Node:
         self.queues = parse_queues(settings.queues)
         self.resources = Resources(app.resources)
         self._listener = self.store.listen("work", "orders")
+        self._listener.only(None if self.queues.weights is None else list(self.queues.weights))
         self.completer = Completer(self._listener.wake)
         self.runner = Runner(app, self.completer, board, listeners)
         attempts = Attempts(app, self.resources, self.completer)

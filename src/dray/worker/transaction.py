@@ -14,6 +14,7 @@ from dray.model.lifecycle import Move, decide
 from dray.model.outcome import Outcome, Returned
 from dray.store.protocol import Held
 from dray.task import Task, connection_kind
+from dray.wording import without_transactions
 
 #: the packages whose connections are given as they are; SQLAlchemy's stand over one of these
 DRIVERS = ("sqlite3", "psycopg", "asyncpg")
@@ -78,15 +79,15 @@ def _stale(task: Task[..., Any]) -> StaleClaim:
 
 
 def check_all(app: Dray) -> None:
-    """Raises ConfigurationError if a transactional task asks for a connection that it cannot have. What is wrong with its
-    annotations themselves is told by its runs, as with other tasks."""
+    """Raises ConfigurationError if a transactional task asks for a connection that it cannot have, or for any of a store that has
+    no transactions. What is wrong with its annotations themselves is told by its runs, as with other tasks."""
     for task in app.tasks.values():
         if task.transactional:
             try:
                 wanted = wanted_connections(task)
             except Exception:
                 continue
-            if wanted:
+            if wanted or not app.store.can.transactions:
                 check(app, task, wanted)
 
 
@@ -94,7 +95,7 @@ def check(app: Dray, task: Task[..., Any], wanted: Mapping[str, str]) -> None:
     """Raises ConfigurationError if a transactional task asks for no connection, or for one that it cannot have."""
     store = app.store
     if not store.can.transactions:
-        raise NotSupported(f"transactional=True is not supported by the store {store.where}.")
+        raise NotSupported(without_transactions(task.name, store.where))
     possible = store.transactions.kinds(task.is_async)
     if not wanted:
         raise ConfigurationError(

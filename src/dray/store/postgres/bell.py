@@ -2,7 +2,8 @@
 
 Who sleeps holds a shared advisory lock; who writes asks for it without waiting, which says whether anybody sleeps, and only then
 notifies. (A NOTIFY at each commit takes a lock of the whole server, and halves what several producers can write.) The lock goes
-with its holder's connection, and leaves no rows behind.
+with its holder's connection, and leaves no rows behind. A worker of some queues has a lock for each of them, so that a busy queue
+does not wake the workers of others.
 
 A hint can be lost: the writer asks before its commit, and the sleeper may have lain down in between. So sleepers look by
 themselves, after 2 ms, 4 ms, 8 ms …: what was enqueued in a transaction that went on for a second is found after as long again.
@@ -16,8 +17,8 @@ import os
 import select
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -25,7 +26,8 @@ import psycopg
 from dray.errors import DrayError
 from dray.store.bell import Bell, Listener
 from dray.store.postgres.lines import Line, Lines
-from dray.store.postgres.plans import KINDS, PostgresPlans, quoted
+from dray.store.postgres.locks import ANY, KINDS, QUEUE, lock_of
+from dray.store.postgres.plans import PostgresPlans, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +54,13 @@ class PostgresListener(Listener):
         self._ear = bell.ear
         self._shown_here = False
         super().__init__(bell, kinds)
+        self.only(None)
+
+    def only(self, queues: Sequence[str] | None) -> None:
+        """Be rung for work of these queues only."""
+        plain = tuple(kind for kind in self.kinds if kind in KINDS)
+        words = (ANY,) if queues is None else tuple(QUEUE + queue for queue in queues)
+        self.kinds = plain + words if "work" in plain else plain
 
     @property
     def remote(self) -> bool:
@@ -186,7 +195,6 @@ class Ear:
                 line = self._lines.listen(time.monotonic() + ANSWER)
                 if self._lines.pooled:
                     break  # it has just turned out: nobody would be heard through a pooler
-                self._listen(line)
                 pause = 0.1
                 self._stay(line)
             except (DrayError, psycopg.Error, OSError) as error:
@@ -209,24 +217,32 @@ class Ear:
         while self._going and time.monotonic() < until:
             time.sleep(min(0.1, seconds))
 
-    def _listen(self, line: Line) -> None:
+    def _listen(self, line: Line, kinds: set[str]) -> None:
         line.begin(time.monotonic() + ANSWER)
-        for name in self._channels.values():
-            line.plain.execute(f"listen {quoted(name)}")
+        for kind in sorted(kinds):
+            line.plain.execute(f"listen {quoted(self._channels[kind])}")
         line.end()
 
     def _stay(self, line: Line) -> None:
         held: set[str] = set()
+        heard: set[str] = set()  # only what somebody here has waited for: each note wakes all who listen to its channel
         release_at: float | None = None
         beat_at = time.monotonic() + HEARTBEAT
         connection = line.connection
+        notes: deque[psycopg.Notify] = deque()
+        connection.add_notify_handler(notes.append)  # the driver finds some of them while it waits for an answer
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
         poll.register(connection.fileno(), select.POLLIN)
         while self._going:
-            wanted = {kind for kind in KINDS if self._asleep[kind] > 0}
+            rang = self._take(notes)
+            with self._lock:
+                wanted = {word for word, sleepers in self._asleep.items() if sleepers > 0}
             now = time.monotonic()
             if not wanted <= held:
+                if new := wanted & KINDS.keys() - heard:
+                    self._listen(line, new)
+                    heard |= new
                 self._ask(line, "pg_advisory_lock_shared", wanted - held)
                 held |= wanted
                 self.hears = True
@@ -243,8 +259,10 @@ class Ear:
                 line.plain.execute("select")
                 line.end()
                 beat_at = now + HEARTBEAT
+            if notes:
+                continue
             timeout = (beat_at if release_at is None else release_at) - time.monotonic()
-            if self._take_notes(connection):
+            if rang:
                 timeout = LINGER  # whoever was woken by them is about to get up
             elif held:
                 timeout = min(timeout, RECHECK)
@@ -254,21 +272,24 @@ class Ear:
                         os.read(self._read, 4096)
                 else:
                     connection.pgconn.consume_input()
+                    while note := connection.pgconn.notifies():
+                        notes.append(psycopg.Notify(note.relname.decode(), note.extra.decode(), note.be_pid))
 
-    def _ask(self, line: Line, function: str, kinds: set[str]) -> None:
+    def _ask(self, line: Line, function: str, words: set[str]) -> None:
         line.begin(time.monotonic() + ANSWER)
-        calls = ", ".join(f"{function}({self._area}, {KINDS[kind]})" for kind in sorted(kinds))
+        calls = ", ".join(f"{function}({self._area}, {lock_of(word)})" for word in sorted(words))
         line.plain.execute(f"select {calls}")
         line.end()
 
-    def _take_notes(self, connection: psycopg.Connection[object]) -> bool:
-        kinds = set()
-        while note := connection.pgconn.notifies():
-            kind = self._kinds.get(note.relname.decode())
-            if kind is not None:
-                kinds.add(kind)
-        if kinds:
-            self._bell.ring(kinds)
-        return bool(kinds)
-
-
+    def _take(self, notes: deque[psycopg.Notify]) -> bool:
+        words = set()
+        while notes:
+            note = notes.popleft()
+            kind = self._kinds.get(note.channel)
+            if kind is not None and note.payload:  # work, and the queue of it
+                words |= {ANY, QUEUE + note.payload}
+            elif kind is not None:
+                words.add(kind)
+        if words:
+            self._bell.ring(words)
+        return bool(words)

@@ -105,7 +105,7 @@ class Edge:
         connection = self._fast.connection
         while len(self._more) < len(queries) - 1:
             self._more.append(cursors(connection)[0])
-        answers = [self._fast, *self._more[: len(queries) - 1]]
+        answers = [self._fast, *self._more][: len(queries)]
         with connection.pipeline():
             if not self.begun:
                 self._plain.execute("begin")

@@ -9,9 +9,11 @@ from dray.model.clock import SECOND
 from dray.model.job import NewJob
 from dray.store.plan import Again, Bulk, Now, Plan, Query, Ring, Row, repeatable
 from dray.store.postgres.lanes import Key, LanePlans, key_of
+from dray.store.postgres.locks import queue_lock
 from dray.store.sql.rows import READY, SCHEDULED, Tally
 
 COPY_FROM = 200  # jobs from which on COPY is quicker than one statement with arrays
+NO_RARE = (None,) * 5
 COLUMNS = {
     "id": "bytea", "task": "text", "lane": "int4", "due": "int8", "later": "int8", "state": "int2", "max_attempts": "int4",
     "enqueued": "int8", "args": "bytea", "expires": "int8", "options": "bytea", "tags": "text", "schedule": "text",
@@ -24,7 +26,7 @@ class EnqueuePlans(LanePlans):
 
     area: int
     channels: Mapping[str, str]
-    quick_add: Any  # add_one.sql, the short way
+    quick_add: Any  # add_new.sql, the short way
 
     @repeatable
     def add(self, jobs: Sequence[NewJob]) -> Plan[None]:
@@ -32,7 +34,7 @@ class EnqueuePlans(LanePlans):
         if len(jobs) == 1:  # by far the most frequent case, and one that a request waits for
             (job,) = jobs
             lane = yield from self.lane(*key_of(job))
-            yield Query(self.say.add_one, self.one(job, lane), alone=True)
+            yield Query(self.say.add_one, self._one(job, lane), alone=True)
             yield Ring("work")
             return
         if not jobs:
@@ -48,14 +50,24 @@ class EnqueuePlans(LanePlans):
         yield from self.write(tally)
         yield Ring("work")
 
-    def one(self, job: NewJob, lane: int, ring: bool = True) -> dict[str, Any]:
-        """The parameters of add_one.sql. `ring`: wake who sleeps."""
+    def new(self, job: NewJob, ring: bool) -> dict[str, Any] | None:
+        """The parameters of add_new.sql; None if it is not for such a job. `ring`: wake who sleeps."""
+        lane = self.known.get(key_of(job))
+        rare = (job.at, job.expires_in, job.expires_at, job.schedule, job.parent)
+        if lane is None or job.delay > 0 or rare != NO_RARE:
+            return None
+        return {
+            "now": self.now(), "id": job.id, "task": job.task, "lane": lane, "max_attempts": job.max_attempts, "args": job.args,
+            "options": job.options, "tags": job.tags, "queue": job.queue, "queue_lock": queue_lock(job.queue), "ring": ring,
+        }  # fmt: skip
+
+    def _one(self, job: NewJob, lane: int) -> dict[str, Any]:
         return {
             "now": self.now(), "at": job.at, "delay": micros(job.delay), "expires_at": job.expires_at,
             "expires_in": micros(job.expires_in), "id": job.id, "task": job.task, "lane": lane,
             "max_attempts": job.max_attempts, "args": job.args, "options": job.options, "tags": job.tags,
             "schedule": job.schedule, "parent": job.parent, "queue": job.queue, "area": self.area,
-            "channel": self.channels["work"], "ring": ring,
+            "channel": self.channels["work"], "ring": True, "queue_lock": queue_lock(job.queue),
         }  # fmt: skip
 
     def _columns(self, jobs: Sequence[NewJob], lanes: Mapping[Key, int]) -> dict[str, object]:

@@ -9,11 +9,10 @@ from pathlib import Path
 from dray.model.clock import Clock
 from dray.store.postgres.admin import AdminPlans
 from dray.store.postgres.lanes import Key
+from dray.store.postgres.locks import KINDS as KINDS
 from dray.store.postgres.marks import Marks
 from dray.store.postgres.quick import Quick
 from dray.store.sql.sentences import Sentences
-
-KINDS = {"work": 1, "done": 2, "orders": 3}  # what is rung for, and the second half of its advisory lock
 
 
 class PostgresPlans(AdminPlans):
@@ -28,8 +27,8 @@ class PostgresPlans(AdminPlans):
         self.ways: dict[int, Key] = {}
         #: the first half of the advisory locks: two applications in two schemas must not wake each other
         self.area = zlib.crc32(schema.encode()) - (1 << 31)
-        self.quick_add = Quick(self.say.add_one)
         self.channels: Mapping[str, str] = {kind: channel(schema, kind) for kind in KINDS}
+        self.quick_add = Quick(self.say.add_new, {"area": self.area, "channel": self.channels["work"]})
 
 
 def channel(schema: str, kind: str) -> str:

@@ -25,9 +25,11 @@ ENCODERS: dict[str, Callable[[Any], bytes]] = {
 
 
 class Quick:
-    """A statement whose parameters all say their types."""
+    """A statement whose parameters all say their types. `constants`: those that are the same each time."""
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, constants: Mapping[str, int | str]) -> None:
+        for name, value in constants.items():
+            sentence = sentence.replace(f"%({name})s", literal(value))
         types = dict(PARAMETER.findall(sentence))
         names = list(dict.fromkeys(NAMED.findall(sentence)))
         assert set(names) == set(types), f"without a type: {set(names) - set(types)}"
@@ -37,23 +39,26 @@ class Quick:
         self._formats = [Format.BINARY] * len(names)
         self._name = b"dray_%d" % id(self)
 
-    def run(self, connection: psycopg.Connection[Any], prepared: set[bytes], values: Mapping[str, Any]) -> list[tuple[str]]:
-        """Its rows, each of one text. `prepared`: what the connection knows already. Raises psycopg.Error."""
+    def run(self, connection: psycopg.Connection[Any], prepared: set[bytes], values: Mapping[str, Any]) -> bytes | None:
+        """The only value of its only row, as text. `prepared`: what the connection knows already. Raises psycopg.Error."""
         pgconn = connection.pgconn
         if self._name not in prepared:
             pgconn.send_prepare(self._name, self._text)
             self._check(connection.wait(execute(pgconn))[-1], connection)
             prepared.add(self._name)
-        given: list[Any] = []
-        for name, encode in self._parameters:
-            value = values[name]
-            given.append(None if value is None else encode(value))
+        given = [None if (value := values[name]) is None else encode(value) for name, encode in self._parameters]
         pgconn.send_query_prepared(self._name, given, self._formats, Format.TEXT)
         result = connection.wait(execute(pgconn))[-1]
         if result.status != ExecStatus.TUPLES_OK:
             self._check(result, connection)
-        return [((result.get_value(row, 0) or b"").decode(),) for row in range(result.ntuples)]
+        answer: bytes | None = result.get_value(0, 0)
+        return answer
 
     def _check(self, result: Any, connection: psycopg.Connection[Any]) -> None:
         if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
             raise errors.error_from_result(result, encoding=connection.info.encoding)
+
+
+def literal(value: int | str) -> str:
+    """A number or a text as SQL has it."""
+    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"

@@ -24,7 +24,6 @@ from dray.store.bell import Bell
 from dray.store.plan import Apart, Plan, drive
 from dray.store.postgres.dial import SETTINGS, limits
 from dray.store.postgres.edge import BEGIN, Edge, rings
-from dray.store.postgres.lanes import key_of
 from dray.store.postgres.lines import PATIENCE, TOO_LATE, Line, Lines
 from dray.store.postgres.place import Place
 from dray.store.postgres.plans import KINDS, PostgresPlans
@@ -61,7 +60,7 @@ class PostgresSession:
         self._servants = 0
         self._resting = 0
         self._closed = False
-        self._rung_until = 0.0  # monotonic
+        self._rung: dict[str, float] = {}  # queue: until when (monotonic) nobody need be woken for it again
 
     def _after_fork(self) -> None:
         self._pid = os.getpid()
@@ -80,15 +79,21 @@ class PostgresSession:
         """`add` of one job without any detour: it is what a web request waits for. False if that is not to be had here, or if it
         went wrong in a way that the usual way knows to deal with; an add may be sent again."""
         plans, lines = self._plans, self.lines
-        lane = plans.known.get(key_of(jobs[0])) if len(jobs) == 1 and not lines.pooled else None
-        if lane is None:
+        if len(jobs) != 1 or lines.pooled:
+            return False
+        queue = jobs[0].queue
+        params = plans.new(jobs[0], began >= self._rung.get(queue, 0.0))
+        if params is None:
             return False
         try:
             line = lines.take(began + self.place.timeout, by=self._by(began, self.place.timeout))
         except StoreUnavailable:
             return False
         try:
-            rows = plans.quick_add.run(line.connection, line.prepared, plans.one(jobs[0], lane, began >= self._rung_until))
+            rung = plans.quick_add.run(line.connection, line.prepared, params)
+        except psycopg.errors.IntegrityError:  # it is kept already, and the usual way leaves it as it is
+            lines.give(line)
+            return False
         except BaseException as error:
             lines.discard(line)
             if line.late and isinstance(error, psycopg.Error):
@@ -99,8 +104,8 @@ class PostgresSession:
                 return False
             raise
         lines.give(line)
-        if rows and rows[0][0] == "":  # what a notification answers
-            self._rung_until = time.monotonic() + RUNG_FOR
+        if rung == b"":  # what a notification answers
+            self._rung[queue] = time.monotonic() + RUNG_FOR
         if self.bell is not None:
             self.bell.ring(WORK)
         return True
@@ -153,8 +158,10 @@ class PostgresSession:
         """Where the steps of one verb are carried out."""
         if self._clock is not None:  # the clock of a test is turned more often than the marks are used
             self._plans.marks.see(self._clock.wall(), ())
+        self._plans.straight = not self.lines.pooled
         return Edge(
-            line.fast, line.plain, schema=self.place.schema, clock=self._clock, apart=lambda step: self._apart(line, step),
+            line.fast, line.plain, line.more, schema=self.place.schema, clock=self._clock,
+            apart=lambda step: self._apart(line, step),
             begin=self._pooled_begin if self.lines.pooled else BEGIN, reads=getattr(_plain(verb), "reads", False), again=again,
         )  # fmt: skip
 

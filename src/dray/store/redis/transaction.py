@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dray.errors import NotSupported
 from dray.model.job import Claimed
 from dray.store.protocol import Held
+from dray.wording import without_transactions
 
 
 class NoTransactions:
@@ -31,8 +32,4 @@ class NoTransactions:
         """Nothing to close."""
 
     def _refusal(self, task: str) -> NotSupported:
-        return NotSupported(
-            f"Task {task!r} is transactional, and the store {self._where} has no transactions to share; use a store on sqlite:// "
-            "or "
-            "postgresql:// for it, or take transactional=True off and make the task safe to run twice."
-        )
+        return NotSupported(without_transactions(task, self._where))

@@ -1,5 +1,5 @@
--- One statement is one transaction and one round trip. The end of it: if somebody sleeps who waits for work, wake him. Who sleeps
--- holds the shared lock; that is asked for without waiting, and without leaving a trace.
+-- One statement is one transaction and one round trip. The end of it: if somebody sleeps who waits for work of any queue (4) or
+-- of this one, wake him. Who sleeps holds the shared lock; that is asked for without waiting, and without leaving a trace.
 with clock as (
     select coalesce(%(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now
 ),
@@ -23,6 +23,8 @@ counted as (
     insert into dray.dray_tally (queue, state, n) select %(queue)s::text, state, 1 from new
 )
 select case when not %(ring)s::boolean then null
-            when pg_try_advisory_lock(%(area)s::int, 1) then pg_advisory_unlock(%(area)s::int, 1)::text
-            else pg_notify(%(channel)s::text, '')::text end
+            when not pg_try_advisory_lock(%(area)s::int, 4) then pg_notify(%(channel)s::text, %(queue)s::text)::text
+            when pg_advisory_unlock(%(area)s::int, 4) and pg_try_advisory_lock(%(area)s::int, %(queue_lock)s::int)
+            then pg_advisory_unlock(%(area)s::int, %(queue_lock)s::int)::text
+            else pg_notify(%(channel)s::text, %(queue)s::text)::text end
 from new
