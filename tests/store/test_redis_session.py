@@ -213,6 +213,8 @@ def test_jobs_that_are_not_in_their_place_are_put_there(url: str, valkey: Server
         valkey.command("DEL", f"{tag}:{name}")
     (gone,) = (member for member in valkey.command("ZRANGE", f"{tag}:ids", 0, -1) if member.startswith(jobs[2].id))
     valkey.command("HDEL", f"{tag}:body", str(int(struct.unpack(">d", gone[16:])[0])))
+    valkey.command("ZADD", f"{tag}:due", 1, "424242")
+    valkey.command("ZADD", f"{tag}:ready", 0, b"\0default\0\x80" + struct.pack(">dd", 1, 424243))
     assert store.run(store.plans.chores).untidy
     store.run(store.plans.tidy)
     assert not store.run(store.plans.chores).untidy, "for a while"

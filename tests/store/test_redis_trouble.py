@@ -10,13 +10,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from on_redis import KINDS
 
 from dray import Dray
 from dray.errors import ConfigurationError, DrayError, NotAStore, NotSupported, SchemaMismatch, StoreUnavailable
 from dray.model.job import Executor, State
 from dray.model.lifecycle import Move
 from dray.store.open import open_store, redacted
-from dray.store.redis import greeting
+from dray.store.redis import greeting, session
 from dray.store.redis.place import place_of
 from dray.store.values import NodeEntry, Want
 from dray.testing.suite.scene import new_jobs
@@ -267,6 +268,23 @@ def test_a_sentinel_and_a_replica(sentinels: Sentinels, monkeypatch: pytest.Monk
         f"{replica.url}?risk=persistence"
     )
     assert "the sentinels know no primary 'other'" in refusal(sentinels.url.replace("mymaster", "other"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_is_made_a_replica(kind: str, new_redis: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a while it is waited for: it may be the primary again, as in a failover; then it is told."""
+    server = new_redis(kind, durable=False)
+    with closing(open_store(f"{server.url}?risk=persistence")) as store:
+        server.command("REPLICAOF", "127.0.0.1", "1")
+        monkeypatch.setattr(session, "PATIENCE", 0.2)
+        with pytest.raises(StoreUnavailable, match="is a replica, and takes no writes; name the primary in the URL"):
+            store.run(store.plans.add, new_jobs(1))
+        monkeypatch.undo()
+        again = threading.Timer(0.3, lambda: server.command("REPLICAOF", "NO", "ONE"))
+        again.start()
+        store.run(store.plans.add, new_jobs(1))
+        again.join()
+        assert store.run(store.plans.counts) == {"default": {"ready": 1}}
 
 
 def test_what_is_no_redis() -> None:

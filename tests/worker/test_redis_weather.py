@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from servers.proxy import Proxy
     from servers.redis import Server
 
-FULL = "is out of memory, and nothing was written; raise its maxmemory"
+FULL = "is out of memory, and takes nothing new; raise its maxmemory"
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,9 @@ class Leader:
         self.leads = False
 
     def campaign(self) -> bool:
-        """Take or renew the lead; whether we have it."""
+        """Take or renew the lead; whether we have it. Who cannot ask does not lead: the living may be as unable to renew their
+        leases, and must not be taken for dead meanwhile."""
+        self.leads = False
         self.leads = self._store.run(self._store.plans.elect, ROLE, self._name)
         return self.leads
 

@@ -16,7 +16,7 @@ from dray.errors import StoreUnavailable
 from dray.store.redis.place import Place
 from dray.store.redis.router import Address, Router, ask
 from dray.store.redis.scripts import Script
-from dray.store.redis.trouble import Gone, busy
+from dray.store.redis.trouble import Gone, busy, unwrapped
 
 MOST = 2  # connections to a server for verbs; a third is for those who must not wait, or for the one who listens
 HURRY = 0.5  # seconds that what must not wait does wait for one of the usual connections
@@ -58,7 +58,7 @@ class Line:
         except OSError as error:
             raise Gone(error, sent=True) from error
         except exceptions.ResponseError as error:
-            return error
+            return unwrapped(error)
 
     def ask(self, command: Command, timeout: float) -> Any:
         """The answer to one command. Raises Gone."""

@@ -20,6 +20,9 @@ log = logging.getLogger("dray.redis")
 PROMOTED = 1000
 CHECK_AT_ONCE = 200
 CHECK_FOR = 0.02  # seconds of one round of checks
+SWEEP_AT_ONCE = 1000
+SWEEP_FOR = 0.1  # seconds of one round of sweeps: with a million jobs once around in less than a minute
+STRUCTURES = 10  # see dangling.lua
 CHECK_PAUSE = 30.0  # seconds from the end of one walk over all jobs to the begin of the next
 
 
@@ -28,6 +31,8 @@ class MaintenancePlans(LeasePlans):
 
     checked: dict[int, bytes]  # how far the check has come in each shard
     check_at = 0.0  # monotonic
+    sweep = (0, 1, b"")  # shard, structure, and how far the sweep has come there
+    sweep_at = 0.0  # monotonic
 
     @repeatable
     def elect(self, role: str, node: str) -> Plan[bool]:
@@ -47,7 +52,7 @@ class MaintenancePlans(LeasePlans):
         dead, expired, prunable, blocked = (any(answer[n] for answer in answers) for n in range(4))
         tick, now = answers[0][4:]
         until = None if tick < 0 else max(0.0, (tick - now) / SECOND)
-        untidy = self.clock is None and time.monotonic() >= self.check_at
+        untidy = self.clock is None and time.monotonic() >= min(self.check_at, self.sweep_at)
         return Chores(dead, expired, prunable, blocked, until, untidy)
 
     def promote(self) -> Plan[int]:
@@ -88,7 +93,12 @@ class MaintenancePlans(LeasePlans):
         return total
 
     def tidy(self) -> Plan[None]:
-        """Walk a part of the way over all jobs, and see whether each is in its place: nothing that is kept may be out of reach."""
+        """Go a part of the way over all references and over all jobs, and see whether each has its data, and is in its place:
+        nothing that is kept may be out of reach."""
+        if time.monotonic() >= self.sweep_at:
+            yield from self._sweep(time.monotonic() + SWEEP_FOR)
+        if time.monotonic() < self.check_at:
+            return
         until = time.monotonic() + CHECK_FOR
         for shard in range(self.count):
             while shard not in self.checked or self.checked[shard]:
@@ -104,3 +114,21 @@ class MaintenancePlans(LeasePlans):
                     return
         self.checked.clear()
         self.check_at = time.monotonic() + CHECK_PAUSE
+
+    def _sweep(self, until: float) -> Plan[None]:
+        shard, which, place = self.sweep
+        while True:
+            place, gone = yield Call(self.say.dangling, (which, place, SWEEP_AT_ONCE), shard)
+            if gone:
+                log.error("%d references to jobs that are not there were removed: the server has lost writes", gone)
+            if not place:
+                which += 1
+                if which > STRUCTURES:
+                    which, shard = 1, shard + 1
+                if shard == self.count:
+                    self.sweep = (0, 1, b"")
+                    self.sweep_at = time.monotonic() + CHECK_PAUSE
+                    return
+            self.sweep = (shard, which, place)
+            if time.monotonic() >= until:
+                return

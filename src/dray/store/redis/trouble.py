@@ -13,6 +13,8 @@ from dray.errors import ConfigurationError, DrayError, NotAStore, StoreBusy, Sto
 #: (since a failover), a cluster that lacks a node, or a part of it that is moved.
 NOT_NOW = re.compile(r"^(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|UNBLOCKED)\b")
 MOVED = re.compile(r"^(?:MOVED|ASK)\b")
+#: How servers before 7.0 say that a command of a script failed.
+WRAPPED = re.compile(r"Error running script \(call to \w+\): @user_script:\s*\d+: (?:@user_script:\s*\d+: )?-?(.+)", re.DOTALL)
 LOGIN = re.compile(r"WRONGPASS|NOAUTH|invalid (?:username-password pair|password)|without any password", re.IGNORECASE)
 ADVICE = (
     (re.compile(r"Name or service|resolve|nodename"), "check the name of the host in the URL"),
@@ -32,6 +34,15 @@ class Gone(Exception):
         self.cause = cause
         self.sent = sent
         self.late = late
+
+
+def unwrapped(error: exceptions.ResponseError) -> exceptions.ResponseError:
+    """The error of a command within a script as if the script had been that command."""
+    told = WRAPPED.match(str(error))
+    if told is None:
+        return error
+    word, _, rest = told[1].partition(" ")
+    return exceptions.ReadOnlyError(rest) if word == "READONLY" else exceptions.ResponseError(told[1])
 
 
 def words(error: BaseException) -> str:
@@ -72,7 +83,7 @@ def as_ours(error: BaseException, where: str) -> DrayError:
         return ConfigurationError(f"The server of {where} has no database of that number ({said}); correct the URL.")
     if isinstance(error, exceptions.OutOfMemoryError) or said.startswith("OOM"):
         return StoreUnavailable(
-            f"The server of {where} is out of memory, and nothing was written; raise its maxmemory, or let finished jobs be kept "
+            f"The server of {where} is out of memory, and takes nothing new; raise its maxmemory, or let finished jobs be kept "
             "for "
             "less long (result_ttl)."
         )

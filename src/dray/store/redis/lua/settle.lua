@@ -1,7 +1,8 @@
---@ use: clock move ring
+--@ use: clock full move ring
 -- Write what else became of runs. ARGV: now, channels, 1 if the same may have been written already, microseconds to keep what was
 -- cancelled, then for each a msgpack of its number, claim and what becomes of it. Answer: as of succeed.
 local now, again, usual = clock(ARGV[1]), ARGV[3] == '1', tonumber(ARGV[4])
+write_though_full()
 local stale, woken, ended = {}, false, false
 for i = 5, #ARGV do
     local to = cmsgpack.unpack(ARGV[i])

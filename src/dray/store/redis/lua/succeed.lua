@@ -45,8 +45,8 @@ for i, seq in ipairs(seqs) do
     end
 end
 if #lives > 0 then
+    redis.call('ZREM', k_running, unpack(holds)) -- first, as it needs no memory: see lib/full
     redis.call('HSET', k_live, unpack(lives))
-    redis.call('ZREM', k_running, unpack(holds))
     redis.call('ZADD', k_prune, unpack(prune))
     if #results > 0 then
         redis.call('HSET', k_result, unpack(results))
