@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import on_redis
 import psycopg
+import redis_keys
 
 import dray
 from dray import Dray, JobHandle
@@ -82,7 +82,7 @@ def straight_at(url: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:
 def garble(url: str, id_: bytes, column: str, garbage: bytes) -> None:
     """Put garbage in the place of a waiting job's `args` or `options`."""
     if url.startswith("redis"):
-        on_redis.garble(url, id_, column, garbage)
+        redis_keys.garble(url, id_, column, garbage)
     else:
         straight_at(url, f"update dray_job set {column} = ? where id = ?", garbage, id_)
 

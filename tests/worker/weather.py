@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import on_redis
+import redis_keys
 from harness import Place, Worker, eventually, overlaps, stopped, straight_at
 
 from dray import JobHandle, StoreError
@@ -59,7 +59,7 @@ TASKS = ("coroutine", "thread", "unlucky", "coroutine", "parent")
 def unfinished(url: str) -> int:
     """How many jobs have not come to their end."""
     if url.startswith("redis"):
-        return on_redis.unfinished(url)
+        return redis_keys.unfinished(url)
     ((n,),) = straight_at(url, "select count(*) from dray_job")
     return int(n)
 
@@ -67,7 +67,7 @@ def unfinished(url: str) -> int:
 def finished(url: str) -> dict[bytes, tuple[int, int, int]]:
     """Code of the state, losses and attempts of those that have, by id."""
     if url.startswith("redis"):
-        return on_redis.finished(url)
+        return redis_keys.finished(url)
     rows = straight_at(url, "select id, state, losses, attempt from dray_done")
     return {bytes(row[0]): row[1:] for row in rows}
 

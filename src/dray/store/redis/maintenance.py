@@ -20,10 +20,10 @@ log = logging.getLogger("dray.redis")
 PROMOTED = 1000
 CHECK_AT_ONCE = 200
 CHECK_FOR = 0.02  # seconds of one round of checks
-SWEEP_AT_ONCE = 1000
-SWEEP_FOR = 0.1  # seconds of one round of sweeps: with a million jobs once around in less than a minute
+SWEEP_AT_ONCE = 2000
+SWEEP_FOR = 0.2  # seconds of one round of sweeps: with a million jobs once around in about a minute
 STRUCTURES = 10  # see dangling.lua
-CHECK_PAUSE = 30.0  # seconds from the end of one walk over all jobs to the begin of the next
+CHECK_PAUSE = 20.0  # seconds from the end of one walk over all jobs to the begin of the next
 
 
 class MaintenancePlans(LeasePlans):
