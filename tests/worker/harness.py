@@ -7,7 +7,9 @@ import importlib.util
 import itertools
 import os
 import signal
+import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -272,6 +274,19 @@ def cpu_of(pid: int) -> float:
     """Seconds of CPU that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def sockets(pid: int, port: int) -> int:
+    """How many connections a process has to a port of this machine."""
+    mine = set()
+    for fd in Path(f"/proc/{pid}/fd").glob("*"):
+        try:
+            mine.add(str(fd.readlink()))
+        except OSError:
+            continue
+    remote = f"{struct.unpack('<I', socket.inet_aton('127.0.0.1'))[0]:08X}:{port:04X}"
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2] == remote and row[3] == "01" and f"socket:[{row[9]}]" in mine for row in rows)
 
 
 def overlaps(marks: Sequence[Sequence[str]], start: str, end: str, ended: Callable[[int], float | None]) -> list[str]:

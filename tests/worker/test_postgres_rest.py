@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +13,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from harness import Place, eventually, new_url, straight_at
+from harness import Place, eventually, new_url, sockets, straight_at
 
 from dray import Dray, JobHandle
 from dray.store.postgres import bell
@@ -203,19 +201,6 @@ def test_picking_up(place: Place) -> None:
     took.sort()
     print(f"from before the enqueue to the start of the function: median {took[7] * 1000:.1f} ms, most {took[-1] * 1000:.1f} ms")
     assert took[7] < 0.1
-
-
-def sockets(pid: int, port: int) -> int:
-    """How many connections a process has to a port of this machine."""
-    mine = set()
-    for fd in Path(f"/proc/{pid}/fd").glob("*"):
-        try:
-            mine.add(str(fd.readlink()))
-        except OSError:
-            continue
-    remote = f"{struct.unpack('<I', socket.inet_aton('127.0.0.1'))[0]:08X}:{port:04X}"
-    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[2] == remote and row[3] == "01" and f"socket:[{row[9]}]" in mine for row in rows)
 
 
 def test_at_most_three_connections_for_each_process(place: Place, postgres: Cluster) -> None:

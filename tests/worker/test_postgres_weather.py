@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import test_torture
 from harness import Place, eventually, kill, new_url
-from weather import CODE, Weather, child_stands, cuts, slow, supervisor_stands, swallow
+from weather import CODE, Four, Weather, child_stands, cuts, slow, supervisor_stands, swallow
 
 if TYPE_CHECKING:
     from dray.store.postgres.edge import Edge
@@ -261,27 +261,12 @@ def test_a_worker_process_behind_a_pooler_is_killed(
             place.close()
 
 
-class Four(test_torture.Chaos):
-    """Four workers; and the server is restarted every ten seconds."""
-
-    server: Cluster
-
-    def __init__(self, place: Place, seed: int, *, orphans: bool) -> None:
-        super().__init__(place, seed, orphans=orphans)
-        self.workers += [self._start() for _ in range(2)]
-        self.restarts = 0
-        self._restart_at = time.monotonic() + 10
-
-    def strike(self) -> None:
-        """Kill a process; now and then the server too."""
-        super().strike()
-        if time.monotonic() >= self._restart_at:
-            mode = ("fast", "immediate", "kill")[self.restarts % 3]
-            self.server.kill() if mode == "kill" else self.server.stop(mode)  # type: ignore[arg-type]
-            self.server.start()
-            self.restarts += 1
-            print(f"restart {self.restarts} ({mode}) after {self.kills} kills")
-            self._restart_at = time.monotonic() + 10
+def restarted(server: Cluster, number: int) -> str:
+    """The server is restarted, each time in another way; the way."""
+    mode = ("fast", "immediate", "kill")[number % 3]
+    server.kill() if mode == "kill" else server.stop(mode)  # type: ignore[arg-type]
+    server.start()
+    return mode
 
 
 @pytest.mark.torture
@@ -289,14 +274,15 @@ class Four(test_torture.Chaos):
 def test_twenty_thousand_jobs_under_kills_and_restarts(
     new_cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Four.server = new_cluster()
+    server: Cluster = new_cluster()
+    monkeypatch.setattr(Four, "restart", staticmethod(lambda number: restarted(server, number)))
     monkeypatch.setattr(test_torture, "Chaos", Four)
-    with new_url("postgres", tmp_path, lambda: Four.server) as url:
+    with new_url("postgres", tmp_path, lambda: server) as url:
         place = Place(tmp_path, url)
         try:
             test_torture.torture(
                 place, 20_000, every=1.0, least=60, within=800, orphans=True, seed=int(time.time()), longest=150
             )
         finally:
-            Four.server.start()
+            server.start()
             place.close()

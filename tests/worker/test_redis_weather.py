@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
-from harness import new_url
-from weather import Weather, child_stands, cuts, slow, supervisor_stands, swallow
+import test_torture
+from harness import Place, new_url
+from weather import Four, Weather, child_stands, cuts, slow, supervisor_stands, swallow, unfinished
 
 if TYPE_CHECKING:
     from servers.proxy import Proxy
@@ -189,3 +190,29 @@ def test_bad_weather_for_longer(weather: Weather, name: str) -> None:
     figures = weather.clear_up(beside=runs, within=80)
     assert [run.refresh().info.losses for run in runs] == [0] * 3
     print(f"{name}: all go on after {took:.2f} s; {figures}")
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(900)
+def test_twenty_thousand_jobs_under_kills_and_restarts(
+    new_redis: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is asked to end: then it writes all that it has acknowledged, also with `appendfsync everysec`."""
+    server = new_redis()
+
+    def restarted(number: int) -> str:
+        server.restart()
+        return "SIGTERM"
+
+    monkeypatch.setattr(Four, "restart", staticmethod(restarted))
+    monkeypatch.setattr(test_torture, "Chaos", Four)
+    with new_url("redis", tmp_path, lambda: server) as url:
+        place = Place(tmp_path, url)
+        try:
+            test_torture.torture(
+                place, 20_000, every=1.0, least=60, within=800, orphans=True, seed=int(time.time()), longest=150
+            )
+            assert unfinished(url) == 0
+        finally:
+            server.start()
+            place.close()

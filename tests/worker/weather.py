@@ -6,11 +6,12 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import redis_keys
+import test_torture
 from harness import Place, Worker, eventually, overlaps, stopped, straight_at
 
 from dray import JobHandle, StoreError
@@ -158,11 +159,12 @@ class Weather:
         assert set(self.acknowledged) <= set(done)
         marks = self.place.marks()
         starts = Counter(mark[3] for mark in marks if mark[0] == "start")
-        parents = sum(starts[f"{n}"] for n in self.acknowledged.values() if n % len(TASKS) == 4)
-        known, doubtful = len(self.acknowledged) + parents, 2 * len(self.errors)  # refused, and carried out all the same
-        assert known - doubtful <= len(done) <= known + doubtful
+        ends = Counter(mark[3] for mark in marks if mark[0] == "end")
+        parents = [f"{n}" for n in self.acknowledged.values() if n % len(TASKS) == 4]
+        known, doubtful = len(self.acknowledged), 2 * len(self.errors)  # refused, and carried out all the same
+        assert known + sum(ends[n] for n in parents) - doubtful <= len(done) <= known + sum(starts[n] for n in parents) + doubtful
         assert {state for state, *_ in done.values()} == {5}, "all succeeded"
-        assert {losses for _, losses, _ in done.values()} == {0}, "no run was lost"
+        assert {losses for _, losses, _ in done.values()} == {0}, "\n".join(worker.log for worker in self.workers)
         assert overlaps([[word, pid, at, n] for word, pid, at, n, *_ in marks], "start", "end", lambda _: None) == []
         for id_, n in self.acknowledged.items():
             assert starts[str(n)] == done[id_][2], f"job {n} ran {starts[str(n)]} times"
@@ -181,6 +183,27 @@ class Weather:
         self.stop_producers()
         self._embedded.__exit__(None, None, None)
         self.place.close()
+
+
+class Four(test_torture.Chaos):
+    """Four workers; and the server is restarted every ten seconds, by `restart(number)`, which tells how."""
+
+    restart: Callable[[int], str] = staticmethod(lambda number: "not at all")
+
+    def __init__(self, place: Place, seed: int, *, orphans: bool) -> None:
+        super().__init__(place, seed, orphans=orphans)
+        self.workers += [self._start() for _ in range(2)]
+        self.restarts = 0
+        self._restart_at = time.monotonic() + 10
+
+    def strike(self) -> None:
+        """Kill a process; now and then the server too."""
+        super().strike()
+        if time.monotonic() >= self._restart_at:
+            how = self.restart(self.restarts)
+            self.restarts += 1
+            print(f"restart {self.restarts} ({how}) after {self.kills} kills")
+            self._restart_at = time.monotonic() + 10
 
 
 # -- what may happen on any server

@@ -1,6 +1,7 @@
 --@ keys: leaders
 --@ use: clock full
 -- Take or renew the lead in a role. ARGV: now, steady ('' is now), boot, role, node, term. Answer: whether it has it.
+write_though_full() -- in any case: who has been told that another leads knows too that the store can be written
 local steady = ARGV[2] == '' and clock(ARGV[1]) or tonumber(ARGV[2])
 local told = redis.call('HGET', k_leaders, ARGV[4])
 if told then
@@ -9,6 +10,5 @@ if told then
         return 0
     end
 end
-write_though_full()
 redis.call('HSET', k_leaders, ARGV[4], cmsgpack.pack({steady + tonumber(ARGV[6]), ARGV[3], ARGV[5]}))
 return 1
