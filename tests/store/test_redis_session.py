@@ -13,20 +13,22 @@ from dray.errors import StoreError
 from dray.model import ids
 from dray.model.clock import ManualClock
 from dray.model.job import Executor, State
+from dray.model.lifecycle import Move
 from dray.model.outcome import Returned, Snoozed
 from dray.store.plan import once_more
-from dray.store.redis.lines import Line
+from dray.store.redis.lines import Line, Lines
 from dray.store.redis.place import place_of
 from dray.store.redis.plans import RedisPlans
-from dray.store.redis.scripts import FOLDER
+from dray.store.redis.scripts import FOLDER, Script
 from dray.store.redis.store import RedisStore
 from dray.store.redis.trouble import Gone
-from dray.store.values import Want
+from dray.store.values import NodeEntry, Want
 from dray.testing.suite.scene import DONE, TASK, Scene, new_jobs, raised
 from dray.testing.suite.schedules import row
 
 if TYPE_CHECKING:
     from servers.redis import Server
+    from servers.redis_cluster import ShardedCluster
 
 Lose = Callable[[], None]
 
@@ -240,3 +242,43 @@ def test_ids_that_name_a_shard_are_found_there() -> None:
     assert len({plans.shard_of(id_) for id_ in ids.new_ids(200)}) == 5
     for shard in range(5):
         assert plans.inner(plans.outer(7, shard)) == (shard, 7)
+
+
+def test_one_of_several_servers_that_cannot_be_reached(redis_cluster: ShardedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are not asked either: what they did would have to be done again, or not be known."""
+    with redis_cluster.fresh() as url:
+        store = RedisStore(place_of(f"{url}&risk=persistence&shards=16"))
+        store.run(store.plans.add, new_jobs(80))
+        node = store.run(store.plans.enter, NodeEntry("node", "here", 1, {}))
+        want = Want({Executor.ASYNC: 80}, None, frozenset({TASK}))
+        jobs = store.run(store.plans.claim, want, node).jobs
+        assert len(jobs) == 80, "wherever they are"
+        take, taken = Lines.take_at, []
+
+        def reluctant(lines: Lines, address: Any, *args: Any, **named: Any) -> Line:
+            taken.append(address)
+            if len(taken) == 2:
+                raise Gone(ConnectionRefusedError("refused"), sent=False)
+            return take(lines, address, *args, **named)
+
+        monkeypatch.setattr(Lines, "take_at", reluctant)
+        moves = [Move(job.seq, job.claim, job.queue, State.SUCCEEDED, "returned") for job in jobs]
+        assert store.run(store.plans.settle, moves) == [], "written once"
+        assert len(set(taken)) > 1
+        assert store.run(store.plans.counts) == store.run(store.plans.recount) == {"default": {"succeeded": 80}}
+        store.close()
+
+
+def test_what_the_server_refuses_costs_no_connection(url: str) -> None:
+    """It is given back once, and never used by two at the same time."""
+    store = RedisStore(place_of(url))
+    good = store.plans.say.own
+    store.plans.say.own = Script("own", "return redis.error_reply('NO never')", good.keys)  # type: ignore[method-assign]
+    for _ in range(5):
+        with pytest.raises(StoreError, match="NO never"):
+            store.run(store.plans.own, 1, 1)
+    lines = store.session.lines
+    (made,) = lines._made.values()
+    (idle,) = lines._idle.values()
+    assert (made, len(idle), idle[0].dead()) == (1, 1, False)
+    store.close()

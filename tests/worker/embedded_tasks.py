@@ -200,8 +200,12 @@ def hangs_in_process() -> None:
     time.sleep(60)
 
 
+shielded = threading.Event()
+
+
 @app.task
 async def shields() -> str:
+    shielded.set()
     try:
         await asyncio.sleep(60)
     except asyncio.CancelledError:

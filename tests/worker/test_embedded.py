@@ -159,8 +159,9 @@ def test_cancel_while_waiting() -> None:
 
 
 def test_a_coroutine_that_will_not_be_cancelled_ends_as_it_likes() -> None:
+    tasks.shielded.clear()
     job = tasks.shields.enqueue()
-    eventually(lambda: job.state == State.RUNNING)
+    assert tasks.shielded.wait(15), "it has begun"
     job.cancel()
     assert job.result(timeout=15) == "finished all the same"
 

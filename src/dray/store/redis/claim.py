@@ -80,11 +80,13 @@ class ClaimPlans(EnqueuePlans):
             asked, others = others[: max(left.values())], others[max(left.values()) :]
             share = {kind: -(-n // len(asked)) for kind, n in left.items()}
             rest = dict(left)
-            calls, shards = [], []
+            calls, shards, short = [], [], set()
             for shard in asked:
                 part = {kind: min(n, rest[kind]) for kind, n in share.items()}
                 for kind, n in part.items():
                     rest[kind] -= n
+                if part != share:
+                    short.add(shard)
                 claims = self._claims(want, part, node, shard)
                 calls += claims
                 shards += [shard] * len(claims)
@@ -95,7 +97,7 @@ class ClaimPlans(EnqueuePlans):
                 if some or len(got) > before:
                     generous.add(shard)
                     before = len(got)
-            others += [shard for shard in asked if shard in generous]  # it may have more
+            others += [shard for shard in asked if shard in short or shard in generous]  # it may have more
         return now, more or bool(others)
 
     def _claims(self, want: Want, slots: dict[Any, int], node: int, shard: int) -> list[Call]:

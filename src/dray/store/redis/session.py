@@ -103,9 +103,9 @@ class RedisSession:
                 answer = drive(verb(*args), edge.do)
             except Gone as gone:
                 self.lines.router.forget()  # another server may be the primary by now
-                doubtful = gone.sent and not reads
+                doubtful = (gone.sent or edge.done) and not reads
                 over = time.monotonic() + pause > began + min(allowed, PATIENCE)
-                if over or (doubtful and not getattr(plain, "repeatable", False)) or (edge.done and not (reads or doubtful)):
+                if over or (doubtful and not getattr(plain, "repeatable", False)):
                     if gone.late:
                         raise too_late(self.place.where, time.monotonic() - began) from gone
                     raise as_ours(gone, self.place.where) from gone.cause
@@ -149,6 +149,7 @@ class Edge:
         self._wait = wait
         self.rings: set[str] = set()
         self.done = False  # something has been carried out already
+        self._refused: Exception | None = None
 
     def do(self, step: Step) -> Any:
         """Carry out one step."""
@@ -174,6 +175,8 @@ class Edge:
                 again = self._spread(calls, left, answers)
             else:
                 again = self._send(calls, left, answers, self._lines.take(calls[0].shard, self._until, urgent=self._urgent))
+            if self._refused is not None:
+                raise self._refused
             if again:  # refused for now, without having been carried out
                 if time.monotonic() + pause > self._until:
                     raise answers[again[0]]
@@ -181,11 +184,11 @@ class Edge:
                 time.sleep(pause)
                 pause = min(0.3, pause * 2)
             left = again
-        self.done = True
         return answers
 
     def _send(self, calls: Sequence[Call], which: Sequence[int], answers: list[Any], line: Line) -> list[int]:
-        """Send calls over one line and read their answers; those that are to be sent again."""
+        """Send calls over one line, read their answers and give it back; those that are to be sent again. What the server refused
+        for good is in `_refused` then."""
         try:
             self._post(line, [calls[n] for n in which])
             return self._collect(line, calls, which, answers)
@@ -206,7 +209,7 @@ class Edge:
         timeout = self._timeout()
         unknown: list[int] = []
         again: list[int] = []
-        fatal: Exception | None = None
+        refused: Exception | None = None
         for n in which:
             answer = answers[n] = line.receive(timeout)
             if isinstance(answer, Exception):
@@ -215,25 +218,26 @@ class Edge:
                 elif not_now(answer) or self._moved(answer):
                     again.append(n)
                 else:
-                    fatal = fatal or answer
+                    refused = refused or answer
+            else:
+                self.done = True
         if self._wait:
             reached = line.receive(timeout)
-            if not (fatal or unknown or again) and (isinstance(reached, Exception) or reached < self._wait):
-                self._lines.discard(line)
+            if not (refused or unknown or again) and (isinstance(reached, Exception) or reached < self._wait):
                 raise StoreUnavailable(
                     f"The write reached the primary of {self._lines.place.where}, but only {reached} of the {self._wait} replicas "
                     "that wait asks for: it is there, and may be lost in a failover. See to the replicas with `dray doctor`."
                 )
-        if unknown and not fatal:
+        if unknown and not refused:
             for script in {calls[n].script for n in unknown}:
                 line.load(script, timeout)
-            return again + self._send(calls, unknown, answers, line)
+            self._post(line, [calls[n] for n in unknown])
+            return again + self._collect(line, calls, unknown, answers)
         if any(isinstance(answers[n], exceptions.ReadOnlyError) for n in again):
             self._lines.discard(line)  # it was the primary once: the next one is somewhere else
         else:
             self._lines.give(line)
-        if fatal:
-            raise fatal
+        self._refused = self._refused or refused
         return again
 
     def _moved(self, error: Exception) -> bool:
@@ -251,13 +255,21 @@ class Edge:
         again: list[int] = []
         trouble: BaseException | None = None
         began = time.monotonic()
-        for address, mine in sorted(shares.items()):  # in one order, or two threads might wait for each other's lines
+        try:  # all of them before anything is sent: else a part would be carried out and nobody know
+            for address, mine in sorted(shares.items()):  # in one order, or two threads might wait for each other's lines
+                lines.append((self._lines.take_at(address, began, self._until, urgent=self._urgent), mine))
+        except BaseException:
+            for line, _ in lines:
+                self._lines.give(line)
+            raise
+        for at, (line, mine) in enumerate(lines):
             try:
-                line = self._lines.take_at(address, began, self._until, urgent=self._urgent)
-                lines.append((line, mine))
                 self._post(line, [calls[n] for n in mine])
             except BaseException as error:
                 trouble = error
+                for unused, _ in lines[at:]:
+                    self._lines.discard(unused)
+                del lines[at:]
                 break
         for line, mine in lines:
             if trouble is not None and not isinstance(trouble, Exception):
