@@ -253,7 +253,7 @@ def test_one_of_several_servers_that_cannot_be_reached(redis_cluster: ShardedClu
         want = Want({Executor.ASYNC: 80}, None, frozenset({TASK}))
         jobs = store.run(store.plans.claim, want, node).jobs
         assert len(jobs) == 80, "wherever they are"
-        take, taken = Lines.take_at, []
+        take, taken = Lines.take, []
 
         def reluctant(lines: Lines, address: Any, *args: Any, **named: Any) -> Line:
             taken.append(address)
@@ -261,7 +261,7 @@ def test_one_of_several_servers_that_cannot_be_reached(redis_cluster: ShardedClu
                 raise Gone(ConnectionRefusedError("refused"), sent=False)
             return take(lines, address, *args, **named)
 
-        monkeypatch.setattr(Lines, "take_at", reluctant)
+        monkeypatch.setattr(Lines, "take", reluctant)
         moves = [Move(job.seq, job.claim, job.queue, State.SUCCEEDED, "returned") for job in jobs]
         assert store.run(store.plans.settle, moves) == [], "written once"
         assert len(set(taken)) > 1

@@ -16,7 +16,7 @@ import pytest
 from harness import Place, eventually, new_url, sockets, straight_at
 
 from dray import Dray, JobHandle
-from dray.store.postgres import bell
+from dray.store import remote
 
 if TYPE_CHECKING:
     from servers.postgres import Cluster
@@ -96,8 +96,8 @@ def test_whatever_makes_work_wakes_a_sleeping_worker(
     place: Place, others: Dray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a hint: it would look by itself only after a minute."""
-    monkeypatch.setattr(bell, "FIRST_GLANCE", 60.0)
-    monkeypatch.setattr(bell, "RARELY", 60.0)
+    monkeypatch.setattr(remote, "FIRST_GLANCE", 60.0)
+    monkeypatch.setattr(remote, "RARELY", 60.0)
     app, ran = Dray(place.url), threading.Semaphore(0)
 
     @app.task(name="note")
@@ -156,7 +156,7 @@ def test_whatever_makes_work_wakes_a_sleeping_worker(
 
 def asleep(app: Dray) -> None:
     """Wait until the worker of an app sleeps, and others see it."""
-    ear: bell.Ear = app.store.bell.ear  # type: ignore[attr-defined]
+    ear: remote.Ear = app.store.bell.ear  # type: ignore[attr-defined]
     eventually(lambda: ear.hears and ear._asleep["work"] > 0, what="it sleeps")
     eventually(
         lambda: straight_at(

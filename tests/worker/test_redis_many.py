@@ -213,10 +213,10 @@ def test_a_sleeping_worker_is_woken_by_any_node_of_the_cluster(
     redis_cluster: ShardedCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a hint: it would look by itself only after a minute."""
-    from dray.store.redis import bell
+    from dray.store import remote
 
-    monkeypatch.setattr(bell, "FIRST_GLANCE", 60.0)
-    monkeypatch.setattr(bell, "RARELY", 60.0)
+    monkeypatch.setattr(remote, "FIRST_GLANCE", 60.0)
+    monkeypatch.setattr(remote, "RARELY", 60.0)
     with redis_cluster.fresh() as url:
         app, others = Dray(f"{url}&shards=6&risk=persistence"), Dray(f"{url}&shards=6&risk=persistence")
         ran = threading.Semaphore(0)
@@ -234,7 +234,7 @@ def test_a_sleeping_worker_is_woken_by_any_node_of_the_cluster(
             seen = set()
             while len(seen) < 6:
                 ear = app.store.bell.ear  # type: ignore[attr-defined]
-                eventually(lambda ear=ear: ear.hears and "work" in ear._held, what="it sleeps")
+                eventually(lambda ear=ear: ear.hears and "work" in ear.held, what="it sleeps")
                 seen.add(others.store.plans.shard_of(ids.from_text(their_work.enqueue(1).id)))  # type: ignore[attr-defined]
                 assert ran.acquire(timeout=10), f"shards {seen}"
         app.close()

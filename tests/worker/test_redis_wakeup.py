@@ -15,7 +15,7 @@ from redis_keys import client_of
 
 from dray import Dray, JobHandle
 from dray.model.job import Executor
-from dray.store.redis import bell
+from dray.store import remote
 from dray.store.redis.place import place_of
 from dray.store.values import NodeEntry, Want
 
@@ -100,7 +100,7 @@ class Sleeper:
 
     def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("FIRST_GLANCE", "RARELY", "OFTEN"):
-            monkeypatch.setattr(bell, name, 60.0)
+            monkeypatch.setattr(remote, name, 60.0)
         self.app, self.ran = Dray(url), threading.Semaphore(0)
 
         @self.app.task(name="note")
@@ -113,13 +113,13 @@ class Sleeper:
             raise ValueError("no luck")
 
     @property
-    def ear(self) -> bell.Ear:
+    def ear(self) -> remote.Ear:
         return self.app.store.bell.ear  # type: ignore[attr-defined,no-any-return]
 
     def asleep(self) -> None:
         """Wait until it sleeps, and the server knows."""
         channel = f"{place_of(self.app.url).namespace}:work"
-        eventually(lambda: self.ear._asleep["work"] > 0 and "work" in self.ear._held, what="it sleeps")
+        eventually(lambda: self.ear._asleep["work"] > 0 and "work" in self.ear.held, what="it sleeps")
         with client_of(self.app.url) as client:
             eventually(lambda: client.pubsub_numsub(channel)[0][1] == 1, what="the server knows")
 

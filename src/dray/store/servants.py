@@ -35,13 +35,13 @@ class Servants:
         self._some = threading.Condition()
         self._servants = 0
         self._resting = 0
-        self._closed = False
+        self.closed = False
 
     async def ask(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
         """The answer of one verb. Raises StoreError."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         with self._some:
-            if self._closed:
+            if self.closed:
                 raise StoreUnavailable(f"The store {self._where} has been closed; open a new Dray() to use it again.")
             self._wanted.append((time.monotonic(), Request(verb, args, future)))
             if self._resting == 0 and self._servants < SERVANTS:
@@ -53,14 +53,14 @@ class Servants:
     def close(self) -> None:
         """Take nothing more; what has been asked for is still done."""
         with self._some:
-            self._closed = True
+            self.closed = True
             self._some.notify_all()
 
     def _serve(self) -> None:
         while True:
             with self._some:
                 self._resting += 1
-                while not self._wanted and not self._closed:
+                while not self._wanted and not self.closed:
                     self._some.wait()
                 self._resting -= 1
                 if not self._wanted:

@@ -6,12 +6,9 @@ meanwhile one after the other, so that the event loop goes on; they need no conn
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -28,14 +25,12 @@ from dray.store.postgres.lines import PATIENCE, TOO_LATE, Line, Lines
 from dray.store.postgres.place import Place
 from dray.store.postgres.plans import KINDS, PostgresPlans
 from dray.store.postgres.trouble import POOLED, UNLUCKY, as_ours, is_gone, too_late
-from dray.store.requests import Request, answer_futures, finish
+from dray.store.servants import Servants
 
 T = TypeVar("T")
 
 WORK = {"work"}
 RUNG_FOR = 0.005  # seconds after waking somebody in which that need not be done again: he looks for more before he sleeps
-SERVANTS = 2  # threads that work for coroutines
-TOGETHER = 100  # requests of coroutines in one transaction
 TRIES = 5  # of a transaction that gets in the way of others
 #: Classes of errors after which it is open whether a transaction has been committed: the connection, or the server, went away.
 OPEN_ENDED = ("08", "57P")
@@ -51,20 +46,14 @@ class PostgresSession:
         self._clock = clock
         self._pooled_begin = pooled_begin(place)
         self.bell: Bell | None = None
+        self.servants = Servants(self._run, plans.add, place.where)
         self._pid = os.getpid()
-        self._start()
-
-    def _start(self) -> None:
-        self._wanted: deque[tuple[float, Request]] = deque()  # and since when
-        self._some = threading.Condition()
-        self._servants = 0
-        self._resting = 0
-        self._closed = False
         self._rung: dict[str, float] = {}  # queue: until when (monotonic) nobody need be woken for it again
 
-    def _after_fork(self) -> None:
-        self._pid = os.getpid()
-        self._start()
+    def _check_fork(self) -> None:
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self.servants.start()
 
     # -- blocking
 
@@ -112,8 +101,7 @@ class PostgresSession:
 
     def _run(self, began: float, verb: Callable[..., Plan[T]], *args: Any) -> T:
         """`run` of what has been asked for at `began`."""
-        if self._pid != os.getpid():
-            self._after_fork()
+        self._check_fork()
         plain = _plain(verb)
         limit, reads = getattr(plain, "within", None), getattr(plain, "reads", False)
         allowed = min(self.place.timeout, limit or self.place.timeout)
@@ -125,7 +113,7 @@ class PostgresSession:
             try:
                 line = self.lines.take(until, by=by, fresh=fresh, urgent=urgent)
             except StoreUnavailable:
-                if time.monotonic() + pause > patience or self._closed:
+                if time.monotonic() + pause > patience or self.servants.closed:
                     raise
                 time.sleep(pause)  # the server is away; a restart takes a second or two
                 pause = min(1.0, pause * 2)
@@ -182,77 +170,16 @@ class PostgresSession:
 
     async def arun(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
         """`run` for coroutines: the event loop goes on while the store works."""
-        if self._pid != os.getpid():
-            self._after_fork()
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        with self._some:
-            if self._closed:
-                raise StoreUnavailable(f"The store {self.place.where} has been closed; open a new Dray() to use it again.")
-            self._wanted.append((time.monotonic(), Request(verb, args, future)))
-            if self._resting == 0 and self._servants < SERVANTS:
-                self._servants += 1
-                threading.Thread(target=self._serve, name="dray-store", daemon=True).start()
-            self._some.notify()
-        return await future
-
-    def _serve(self) -> None:
-        while True:
-            with self._some:
-                self._resting += 1
-                while not self._wanted and not self._closed:
-                    self._some.wait()
-                self._resting -= 1
-                if not self._wanted:
-                    return
-                batch = self._take_up()
-            # Whoever waits for it no more: nothing has been done for him yet.
-            batch = [(asked, request) for asked, request in batch if request.future is None or not request.future.cancelled()]
-            if len(batch) > 1:
-                self._serve_together(batch)
-            else:
-                self._serve_each(batch)
-
-    def _take_up(self) -> list[tuple[float, Request]]:
-        """The next request; if it enqueues, together with those behind it that do."""
-        batch = [self._wanted.popleft()]
-        while self._wanted and len(batch) < TOGETHER and all(r.verb == self._plans.add for _, r in (batch[-1], self._wanted[0])):
-            batch.append(self._wanted.popleft())
-        return batch
-
-    def _serve_together(self, batch: list[tuple[float, Request]]) -> None:
-        """What several coroutines enqueue at once is one transaction, and one flush to disk."""
-        requests = [request for _, request in batch]
-        try:
-            self._run(batch[0][0], self._plans.add, [job for request in requests for job in request.args[0]])
-        except StoreUnavailable as error:  # each has waited for long enough
-            for request in requests:
-                finish(request, error=error)
-            answer_futures(requests)
-        except Exception:  # one of them spoilt it, and nothing is written: each for itself, so that only that one fails
-            self._serve_each(batch)
-        else:
-            for request in requests:
-                finish(request)
-            answer_futures(requests)
-
-    def _serve_each(self, batch: list[tuple[float, Request]]) -> None:
-        for asked, request in batch:
-            try:
-                finish(request, self._run(asked, request.verb, *request.args))
-            except Exception as error:
-                finish(request, error=error)
-            answer_futures([request])
+        self._check_fork()
+        return await self.servants.ask(verb, *args)
 
     # -- the end
 
     def close(self) -> None:
         """Close the connections; what is being carried out goes on to its end."""
-        if self._pid != os.getpid():
-            return
-        with self._some:
-            self._closed = True
-            self._some.notify_all()
-        self.lines.close()
+        if self._pid == os.getpid():
+            self.servants.close()
+            self.lines.close()
 
 
 class _Attempt:

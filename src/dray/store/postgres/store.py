@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from dray.model.clock import Clock
-from dray.store.plan import Plan
 from dray.store.postgres import schema
-from dray.store.postgres.bell import PostgresBell, PostgresListener
+from dray.store.postgres.bell import PostgresBell
 from dray.store.postgres.place import Place
 from dray.store.postgres.plans import PostgresPlans
 from dray.store.postgres.session import PostgresSession
 from dray.store.postgres.transaction import PostgresTransactions
 from dray.store.protocol import Bound
+from dray.store.server import ServerStore
 from dray.store.values import Capabilities
 
-T = TypeVar("T")
 
-
-class PostgresStore:
+class PostgresStore(ServerStore):
     """A store in a PostgreSQL database. `clock` is for tests; None is the server's, which rules otherwise."""
 
     can = Capabilities(transactions=True)
-    round = 3.0
-    shared = True
 
     def __init__(self, place: Place, *, migrate: bool = True, clock: Clock | None = None) -> None:
         self.place = place
-        self.url = place.url
         self.plans = PostgresPlans(place.schema, clock)
         self.session = PostgresSession(place, self.plans, clock=clock)
         self.bell = PostgresBell(self.session.lines, self.plans)
-        self.session.bell = self.bell
+        super().__init__(place, self.session, self.bell)
         self.transactions = PostgresTransactions(self)
-        self._pulses = itertools.count()
         try:
             self._prepare(migrate)
         except BaseException:
@@ -53,27 +45,6 @@ class PostgresStore:
         finally:
             self.session.lines.give(line)
 
-    @property
-    def where(self) -> str:
-        """The place, for people."""
-        return self.place.where
-
-    def run(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
-        """Carry out a verb of `plans` in one transaction. Raises StoreError."""
-        return self.session.run(verb, *args)
-
-    async def arun(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
-        """`run` for coroutines."""
-        return await self.session.arun(verb, *args)
-
-    def pulse(self) -> int:
-        """Another number each time: whether somebody has committed is not to be had for less than a look."""
-        return next(self._pulses)
-
-    def listen(self, *kinds: str) -> PostgresListener:
-        """Be woken when there is "work", when a job is "done", or when there are "orders"."""
-        return self.bell.listen(*kinds)
-
     def bound(self, connection: Any) -> Bound:
         """A session over the caller's connection. Raises WrongDatabase or NotSupported."""
         from dray.store.postgres.bound import bound
@@ -82,7 +53,5 @@ class PostgresStore:
 
     def close(self) -> None:
         """Close it."""
-        self.bell.stop()
         self.transactions.close()
-        self.session.close()
-
+        super().close()

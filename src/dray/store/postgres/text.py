@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import overload
 
+from dray.store.text import encodable
+
 
 @overload
 def storable(text: str) -> str: ...
@@ -19,4 +21,4 @@ def storable(text: str | None) -> str | None:
     """
     if text is None or (text.isascii() and "\0" not in text):
         return text
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+    return encodable(text.replace("\0", "\\x00"))

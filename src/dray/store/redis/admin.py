@@ -11,12 +11,12 @@ from dray.model import ids
 from dray.model.clock import SECOND
 from dray.model.job import KEEP_CANCELLED, JobInfo, State
 from dray.store.plan import Call, Calls, Plan, Ring, reads
-from dray.store.redis.claim import storable
 from dray.store.redis.records import counters, info_from, text
 from dray.store.redis.schedules import SchedulePlans
 from dray.store.redis.shards import lots
 from dray.store.sql.admin import by_queue
 from dray.store.sql.rows import CANCELLED, CODES, FAILED, PARKED, STATES, lenient
+from dray.store.text import encodable
 from dray.store.values import Ending, Filter, LogLine, NodeInfo, Page, QueueInfo, RunRecord
 
 LOOKED_AT = 500  # jobs that one script looks at
@@ -156,11 +156,11 @@ class AdminPlans(SchedulePlans):
 
     def pause(self, queue: str, by: str | None = None) -> Plan[None]:
         """Nothing of `queue` is started until it is resumed; what runs goes on."""
-        yield from self.every(self.say.pause, (self.now(), queue, storable(by or "")))
+        yield from self.every(self.say.pause, (self.now(), queue, encodable(by or "")))
 
     def resume(self, queue: str, by: str | None = None) -> Plan[bool]:
         """Whether the queue had been paused."""
-        answers = yield from self.every(self.say.resume, (self.bell, queue, storable(by or "")))
+        answers = yield from self.every(self.say.resume, (self.bell, queue, encodable(by or "")))
         yield Ring("work")
         return any(answers)
 

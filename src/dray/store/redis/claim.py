@@ -17,6 +17,7 @@ from dray.store.redis.records import claimed_from
 from dray.store.redis.shards import AT_ONCE, lots
 from dray.store.sql.renewal import LEASE
 from dray.store.sql.rows import CODES, EXPIRED
+from dray.store.text import encodable
 from dray.store.values import Catch, Want
 
 PROMOTE_AT_ONCE = 150  # jobs that become due, in one script
@@ -48,7 +49,7 @@ class ClaimPlans(EnqueuePlans):
 
     def _exchange(self, moves: Sequence[Move], want: Want, node: int) -> Plan[tuple[list[int], Catch]]:
         left = dict(want.slots)
-        calls, meanings = ((yield from self._settling(moves)) if moves else ([], []))
+        calls, meanings = (yield from self._settling(moves)) if moves else ([], [])
         turn = want.order % self.count
         first = self._claims(want, left, node, turn)
         answers = yield Calls([*calls, *first])
@@ -242,7 +243,7 @@ class ClaimPlans(EnqueuePlans):
             shares.setdefault(shard, ([], []))[0].append((_text(said), local, claim, self.began(seq, claim)))
         for at, level, text, seq, claim in logs:
             shard, local = self.inner(seq)
-            shares.setdefault(shard, ([], []))[1].append((at, level, storable(text), local, claim, self.began(seq, claim)))
+            shares.setdefault(shard, ([], []))[1].append((at, level, encodable(text), local, claim, self.began(seq, claim)))
         calls = []
         for shard, (one, other) in shares.items():
             calls += [Call(self.say.note, (keep, encode(lot), encode([])), shard) for lot in lots(one)]
@@ -257,7 +258,7 @@ def _told(move: Move, seq: int, began: int) -> dict[str, Any]:
         "seq": seq, "claim": move.claim, "began": began, "state": CODES[move.state], "word": move.word,
         "delay": int(move.delay * SECOND),
         "keep": int(move.keep * SECOND), "counts": move.counts, "lost": move.lost,
-        "reason": None if move.reason is None else storable(move.reason),
+        "reason": None if move.reason is None else encodable(move.reason),
         "error": None if move.error is None else _text(msgspec.json.encode(move.error)),
         "result": None if move.result is None else _text(move.result),
     }  # fmt: skip
@@ -267,8 +268,3 @@ def _told(move: Move, seq: int, began: int) -> dict[str, Any]:
 def _text(raw: bytes) -> str:
     """Bytes as the text that they should be: the msgpack of Redis knows no others."""
     return raw.decode("utf-8", "backslashreplace")
-
-
-def storable(text: str) -> str:
-    """A text as UTF-8 can say it: what it cannot say is written as an escape."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

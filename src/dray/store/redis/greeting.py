@@ -49,15 +49,13 @@ def _greet(session: RedisSession) -> None:
     if evicts(told) and "eviction" not in place.risks:
         raise StoreUnavailable(
             f"The server of {place.where} throws keys away when its memory is full (maxmemory-policy {told['maxmemory_policy']}), "
-            "and "
-            "jobs with them; set `maxmemory-policy noeviction` there, use a server of its own, or accept it with ?risk=eviction in "
-            "the URL."
+            "and jobs with them; set `maxmemory-policy noeviction` there, use a server of its own, or accept it with "
+            "?risk=eviction in the URL."
         )
     if not persists(told) and "persistence" not in place.risks:
         log.warning(
             "The server of %s keeps nothing on disk (no append-only file): when it restarts, jobs since its last snapshot, or all, "
-            "are "
-            "lost. Set `appendonly yes` there, or accept it with ?risk=persistence in the URL.", place.where,
+            "are lost. Set `appendonly yes` there, or accept it with ?risk=persistence in the URL.", place.where,
         )  # fmt: skip
     lines.ask("PUBLISH", f"{place.namespace}:hello", "")  # a script that may not do so would fail when all else is written
     for shard in range(place.shards):
@@ -68,8 +66,7 @@ def _greet(session: RedisSession) -> None:
         if int(kept) != FORMAT:
             raise SchemaMismatch(
                 f"The jobs in {place.where} are kept in form {int(kept)}, and this version of Dray knows {FORMAT}; use the version "
-                "that "
-                "wrote them."
+                "that wrote them."
             )
         if int(spread) != place.shards:
             raise ConfigurationError(

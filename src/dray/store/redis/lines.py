@@ -16,7 +16,7 @@ from dray.errors import StoreUnavailable
 from dray.store.redis.place import Place
 from dray.store.redis.router import Address, Router, ask
 from dray.store.redis.scripts import Script
-from dray.store.redis.trouble import Gone, busy, unwrapped
+from dray.store.redis.trouble import Gone, busy, raw, unwrapped
 
 MOST = 2  # connections to a server for verbs; a third is for those who must not wait, or for the one who listens
 HURRY = 0.5  # seconds that what must not wait does wait for one of the usual connections
@@ -53,7 +53,7 @@ class Line:
             raise Gone(error, sent=True, late=True) from error
         except exceptions.ConnectionError as error:
             if isinstance(error, exceptions.BusyLoadingError | exceptions.AuthenticationError):
-                return exceptions.ResponseError(f"LOADING {error}")
+                return exceptions.ResponseError(raw(error))  # an answer, which the driver takes for a loss of the connection
             raise Gone(error, sent=True) from error
         except OSError as error:
             raise Gone(error, sent=True) from error
@@ -105,22 +105,21 @@ class Lines:
             return None
         return line
 
-    def take(self, shard: int, until: float, *, urgent: bool = False) -> Line:
-        """A connection to the server of a shard, for something that is given up at `until` (monotonic). `urgent`: rather than wait,
-        one more than usual. Raises Gone if none can be made, StoreBusy."""
+    def address(self, shard: int) -> Address:
+        """The server of a shard. Raises Gone if nobody can say, StoreUnavailable if the store has been closed."""
         if self._pid != os.getpid():
             self._left = self._idle  # what there is belongs to the parent, and must be neither used nor closed here
             self._start()
-        began = time.monotonic()
         self.check_open()
         try:
-            address = self.router.address(shard)
+            return self.router.address(shard)
         except (exceptions.RedisError, OSError) as error:
             raise Gone(error, sent=False) from error
-        return self.take_at(address, began, until, urgent=urgent)
 
-    def take_at(self, address: Address, began: float, until: float, *, urgent: bool = False) -> Line:
-        """A connection to a server."""
+    def take(self, address: Address, until: float, *, urgent: bool = False) -> Line:
+        """A connection to a server, for something that is given up at `until` (monotonic). `urgent`: rather than wait, one more
+        than usual. Raises Gone if none can be made, StoreBusy."""
+        began = time.monotonic()
         with self._free:
             idle = self._idle.setdefault(address, [])
             while True:

@@ -149,7 +149,7 @@ class Edge:
         self._wait = wait
         self.rings: set[str] = set()
         self.done = False  # something has been carried out already
-        self._refused: Exception | None = None
+        self._refused: Exception | None = None  # for good, by one of the servers
 
     def do(self, step: Step) -> Any:
         """Carry out one step."""
@@ -171,12 +171,7 @@ class Edge:
         answers: list[Any] = [None] * len(calls)
         left, pause = list(range(len(calls))), 0.01
         while left:
-            if self._lines.place.kind == "cluster":
-                again = self._spread(calls, left, answers)
-            else:
-                again = self._send(calls, left, answers, self._lines.take(calls[0].shard, self._until, urgent=self._urgent))
-            if self._refused is not None:
-                raise self._refused
+            again = self._send(calls, left, answers)
             if again:  # refused for now, without having been carried out
                 if time.monotonic() + pause > self._until:
                     raise answers[again[0]]
@@ -185,16 +180,6 @@ class Edge:
                 pause = min(0.3, pause * 2)
             left = again
         return answers
-
-    def _send(self, calls: Sequence[Call], which: Sequence[int], answers: list[Any], line: Line) -> list[int]:
-        """Send calls over one line, read their answers and give it back; those that are to be sent again. What the server refused
-        for good is in `_refused` then."""
-        try:
-            self._post(line, [calls[n] for n in which])
-            return self._collect(line, calls, which, answers)
-        except BaseException:
-            self._lines.discard(line)
-            raise
 
     def _post(self, line: Line, calls: Sequence[Call]) -> None:
         commands = [self._session.command(call) for call in calls]
@@ -206,6 +191,7 @@ class Edge:
         return max(0.05, min(self._each, self._until - time.monotonic()))
 
     def _collect(self, line: Line, calls: Sequence[Call], which: Sequence[int], answers: list[Any]) -> list[int]:
+        """Read the answers of one server, and give the line back; those that are to be sent again."""
         timeout = self._timeout()
         unknown: list[int] = []
         again: list[int] = []
@@ -243,21 +229,19 @@ class Edge:
     def _moved(self, error: Exception) -> bool:
         return self._lines.place.kind == "cluster" and isinstance(error, exceptions.AskError)
 
-    def _spread(self, calls: Sequence[Call], which: Sequence[int], answers: list[Any]) -> list[int]:
-        """The same over several servers, which work at the same time."""
+    def _send(self, calls: Sequence[Call], which: Sequence[int], answers: list[Any]) -> list[int]:
+        """Send calls to their servers, which work at the same time; those that are to be sent again. Raises what a server refused
+        for good, once all have answered."""
+        router = self._lines.router
         shares: dict[Address, list[int]] = {}
         for n in which:
-            try:
-                shares.setdefault(self._lines.router.address(calls[n].shard), []).append(n)
-            except (exceptions.RedisError, OSError) as error:
-                raise Gone(error, sent=False) from error
+            shares.setdefault(self._lines.address(calls[n].shard), []).append(n)
         lines: list[tuple[Line, list[int]]] = []
         again: list[int] = []
         trouble: BaseException | None = None
-        began = time.monotonic()
         try:  # all of them before anything is sent: else a part would be carried out and nobody know
             for address, mine in sorted(shares.items()):  # in one order, or two threads might wait for each other's lines
-                lines.append((self._lines.take_at(address, began, self._until, urgent=self._urgent), mine))
+                lines.append((self._lines.take(address, self._until, urgent=self._urgent), mine))
         except BaseException:
             for line, _ in lines:
                 self._lines.give(line)
@@ -281,6 +265,8 @@ class Edge:
                 self._lines.discard(line)
                 trouble = trouble or error
         if trouble is not None:
-            self._lines.router.forget()
+            router.forget()
             raise trouble
+        if self._refused is not None:
+            raise self._refused
         return again

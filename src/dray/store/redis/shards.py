@@ -12,7 +12,6 @@ from dray.store.redis.scripts import Scripts
 
 T = TypeVar("T")
 
-KINDS = ("work", "done", "orders")  # what is rung for
 SHARD_BITS = 0x3FFF  # of an id: see dray.model.ids
 RUNG_FOR = 0.005  # seconds
 #: How many jobs one script sees to, so that it takes some 2 ms with a million jobs around: nobody else is served meanwhile.

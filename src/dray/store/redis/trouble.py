@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 
 from redis import exceptions
+from redis._parsers.base import BaseParser
 
 from dray.errors import ConfigurationError, DrayError, NotAStore, StoreBusy, StoreUnavailable
 
 #: Answers after which nothing has been carried out, and which may be others in a moment: a server that starts, one that is a
-#: replica
-#: (since a failover), a cluster that lacks a node, or a part of it that is moved.
+#: replica (since a failover), a cluster that lacks a node, or a part of it that is moved.
 NOT_NOW = re.compile(r"^(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|UNBLOCKED)\b")
-MOVED = re.compile(r"^(?:MOVED|ASK)\b")
+ELSEWHERE = re.compile(r"^(?:MOVED|ASK|CROSSSLOT)\b")
+#: The first words of answers for which the driver has a class of its own. (Several for one class: only as told by its number.)
+FIRST_WORDS = {kind: f"{word} " for word, kind in BaseParser.EXCEPTION_CLASSES.items() if isinstance(kind, type)}
 #: How servers before 7.0 say that a command of a script failed.
 WRAPPED = re.compile(r"Error running script \(call to \w+\): @user_script:\s*\d+: (?:@user_script:\s*\d+: )?-?(.+)", re.DOTALL)
 LOGIN = re.compile(r"WRONGPASS|NOAUTH|invalid (?:username-password pair|password)|without any password", re.IGNORECASE)
@@ -52,20 +54,12 @@ def words(error: BaseException) -> str:
 
 def not_now(error: BaseException) -> bool:
     """Whether nothing has been carried out, and the same may well succeed in a moment."""
-    return isinstance(error, exceptions.ResponseError) and bool(NOT_NOW.search(_raw(error)))
+    return isinstance(error, exceptions.ResponseError) and bool(NOT_NOW.search(raw(error)))
 
 
-def _raw(error: exceptions.ResponseError) -> str:
+def raw(error: exceptions.RedisError) -> str:
     """As the server said it: the driver takes the first word off what it knows."""
-    if isinstance(error, exceptions.ReadOnlyError):
-        return f"READONLY {error}"
-    if isinstance(error, exceptions.TryAgainError):
-        return f"TRYAGAIN {error}"
-    if isinstance(error, exceptions.ClusterDownError):
-        return f"CLUSTERDOWN {error}"
-    if isinstance(error, exceptions.MasterDownError):
-        return f"MASTERDOWN {error}"
-    return str(error)
+    return f"{FIRST_WORDS.get(type(error), '')}{error}"
 
 
 def as_ours(error: BaseException, where: str) -> DrayError:
@@ -83,8 +77,7 @@ def as_ours(error: BaseException, where: str) -> DrayError:
         return ConfigurationError(f"The server of {where} has no database of that number ({said}); correct the URL.")
     if isinstance(error, exceptions.OutOfMemoryError) or said.startswith("OOM"):
         return StoreUnavailable(
-            f"The server of {where} is out of memory, and takes nothing new; raise its maxmemory, or let finished jobs be kept "
-            "for "
+            f"The server of {where} is out of memory, and takes nothing new; raise its maxmemory, or let finished jobs be kept for "
             "less long (result_ttl)."
         )
     if said.startswith("MISCONF"):
@@ -107,7 +100,7 @@ def _another(error: BaseException, said: str, where: str) -> DrayError | None:
         return NotAStore(f"What answers at {where} is no Redis server ({said}); correct host and port in the URL, or rediss://.")
     if not isinstance(error, exceptions.ResponseError):
         return None
-    if said.startswith("CROSSSLOT") or MOVED.search(_moved(error)):
+    if ELSEWHERE.search(raw(error)):
         return StoreUnavailable(f"The server of {where} is a node of a cluster; write redis+cluster:// in the URL.")
     if said.startswith("WRONGTYPE"):
         return NotAStore(f"Something else keeps its own under the names that jobs have in {where}; choose another ?namespace=.")
@@ -117,14 +110,6 @@ def _another(error: BaseException, said: str, where: str) -> DrayError | None:
             "(redis+sentinel://), who know which it is."
         )
     return None
-
-
-def _moved(error: exceptions.ResponseError) -> str:
-    if isinstance(error, exceptions.AskError):
-        return "ASK"
-    if isinstance(error, exceptions.MovedError):
-        return "MOVED"
-    return str(error)
 
 
 def too_late(where: str, seconds: float) -> StoreUnavailable:
@@ -139,6 +124,5 @@ def busy(where: str, seconds: float) -> StoreBusy:
     """The error for a call that got no connection."""
     return StoreBusy(
         f"All connections to {where} were busy for {seconds:.0f} seconds; enqueue many jobs with enqueue_many, and look for what "
-        "is "
-        "slow with `dray doctor`."
+        "is slow with `dray doctor`."
     )
