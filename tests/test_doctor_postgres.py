@@ -127,13 +127,13 @@ def test_a_database_without_a_store(postgres: Cluster, database: Any) -> None:
 
 def test_schemas_of_other_versions(url: str, monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
     first = list(schema.migrations())
-    monkeypatch.setattr(schema, "migrations", lambda: [*first, (2, "fake", "")])
+    monkeypatch.setattr(schema, "migrations", lambda: [*first, (3, "fake", "")])
     assert (look(url)["schema"].level, look(url)["schema"].command) == ("note", "dray migrate")
     monkeypatch.undo()
     with connect(autocommit=True) as connection:
-        connection.execute("update dray.dray_meta set value = '2' where key = 'schema'")
+        connection.execute("update dray.dray_meta set value = '3' where key = 'schema'")
         assert look(url)["schema"].level == "note"
-        connection.execute("update dray.dray_meta set value = '2' where key = 'oldest'")
+        connection.execute("update dray.dray_meta set value = '3' where key = 'oldest'")
     findings, readable = examine_server(url)
     assert not readable
     assert (findings[-1].level, findings[-1].fix, findings[-1].command) == ("wrong", "Upgrade Dray.", None)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         UnknownJob,
         UnknownSchedule,
         UnknownTask,
+        UnknownWorker,
     )
     from dray.handle import JobHandle
     from dray.model.job import State
@@ -76,6 +77,7 @@ _HOMES = {
     "UnknownJob": "dray.errors",
     "UnknownSchedule": "dray.errors",
     "UnknownTask": "dray.errors",
+    "UnknownWorker": "dray.errors",
     "current_job": "dray.context",
     "resource": "dray.context",
 }
@@ -122,6 +124,7 @@ __all__ = [
     "UnknownJob",
     "UnknownSchedule",
     "UnknownTask",
+    "UnknownWorker",
     "current_job",
     "resource",
 ]

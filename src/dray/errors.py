@@ -18,6 +18,7 @@
     ├── UnknownTask                 no task of that name is registered (also a LookupError)
     ├── UnknownJob                  no job of that id is kept (also a LookupError)
     ├── UnknownSchedule             no schedule of that name is kept (also a LookupError)
+    ├── UnknownWorker               no worker process of that number is there (also a LookupError)
     ├── ResultError                 `handle.result()` has nothing to return
     │   ├── ResultTimeout           the job is not final yet (also a TimeoutError)
     │   ├── JobFailed               it gave up; carries the last error
@@ -100,6 +101,10 @@ class UnknownJob(DrayError, LookupError):
 
 class UnknownSchedule(DrayError, LookupError):
     """No schedule of that name is kept."""
+
+
+class UnknownWorker(DrayError, LookupError):
+    """No worker process of that number is there (any more)."""
 
 
 class ResultError(DrayError):

@@ -21,6 +21,7 @@ class Settled(Struct, frozen=True):
     job: Claimed
     outcome: Outcome
     move: Move
+    seconds: float = 0.0  # that the function ran
 
 
 class Rescued(Struct, frozen=True):

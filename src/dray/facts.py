@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from dray.insight import Insight
 from dray.model.clock import SECOND
 from dray.model.ids import from_text
 from dray.model.job import JobInfo, State
 from dray.store.plan import Now, Plan, reads
 from dray.store.protocol import Store
 from dray.store.values import Filter, Holder, NodeInfo, QueueInfo, RunRecord, ScheduleRow
+
+if TYPE_CHECKING:
+    from dray.insight import Insight
 
 DEAF = 30 * SECOND  # a worker with free slots looks for jobs at least every few seconds
 UNFINISHED = frozenset(State) - frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})

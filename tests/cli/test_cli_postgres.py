@@ -54,15 +54,15 @@ def tables(url: str) -> int:
 
 def test_migrate(run, empty: str) -> None:
     assert "there is no store yet: dray migrate" in run("migrate", "--status", code=1).stdout
-    assert run("migrate", "--dry-run").stdout == "would apply 0001 start\n"
+    assert run("migrate", "--dry-run").stdout == "would apply 0001 start\nwould apply 0002 insight\n"
     script = run("migrate", "--sql").stdout
     assert 'create table "dray".dray_job' in script
     assert tables(empty) == 0
     assert "applied 0001 start" in run("migrate").stdout
-    assert "is up to date (schema 1)" in run("migrate").stdout
-    assert "schema 1 of 1 since 20" in run("migrate", "--status").stdout
+    assert "is up to date (schema 2)" in run("migrate").stdout
+    assert "schema 2 of 2 since 20" in run("migrate", "--status").stdout
     told = json.loads(run("migrate", "--status", "--json").stdout)
-    assert (told["schema"], told["oldest"], told["pending"], list(told["applied"])) == (1, 1, [], ["1"])
+    assert (told["schema"], told["oldest"], told["pending"], list(told["applied"])) == (2, 1, [], ["1", "2"])
     assert run("migrate", "--sql").stdout == "-- up to date\n"
     assert json.loads(run("migrate", "--json").stdout)["applied"] == []
     for other in ("?schema=other", "?schema=other"):
@@ -74,12 +74,12 @@ def test_migrate(run, empty: str) -> None:
 
 def test_migrate_of_what_is_newer(run, shop: Dray, empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first = list(schema.migrations())
-    monkeypatch.setattr(schema, "migrations", lambda: [*first, (2, "fake", "-- oldest: 2\nselect 1;")])
-    assert "  pending 0002 fake" in run("migrate", "--status", code=1).stdout
+    monkeypatch.setattr(schema, "migrations", lambda: [*first, (3, "fake", "-- oldest: 3\nselect 1;")])
+    assert "  pending 0003 fake" in run("migrate", "--status", code=1).stdout
     run("migrate")
     monkeypatch.undo()
     monkeypatch.setenv("DRAY_URL", empty)
-    assert "it serves code from schema 2 on: upgrade Dray" in run("migrate", "--status", code=1).stdout
+    assert "it serves code from schema 3 on: upgrade Dray" in run("migrate", "--status", code=1).stdout
     for command in ("migrate", "status"):
         assert "install the newer Dray" in run(command, code=4).stderr
     assert "Upgrade Dray." in run("doctor", code=1).stdout

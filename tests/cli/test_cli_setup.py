@@ -67,12 +67,12 @@ def test_urls(run, url: str, said: str, code: int) -> None:
 
 def test_migrate_makes_the_store_and_says_so_first(run, here: Path) -> None:
     assert "there is no store yet" in run("migrate", "--status", code=1).stdout
-    assert "would apply 0001 start" in run("migrate", "--dry-run").stdout
+    assert run("migrate", "--dry-run").stdout == "would apply 0001 start\nwould apply 0002 insight\n"
     assert "create table dray_job" in run("migrate", "--sql").stdout
     assert list(here.iterdir()) == []
     assert "applied 0001 start" in run("migrate").stdout
     assert "is up to date" in run("migrate").stdout
-    assert "schema 1 of 1 since 20" in run("migrate", "--status").stdout
+    assert "schema 2 of 2 since 20" in run("migrate", "--status").stdout
     assert run("migrate", "--sql").stdout == "-- up to date\n"
     told = json.loads(run("migrate", "--status", "--json").stdout)
     assert (told["schema"], told["pending"]) == (told["newest"], [])

@@ -92,7 +92,7 @@ class Process(ABC):
         """CLIENT KILL of all connections, replicas and ourselves excepted; how many there were."""
         return sum(int(self.command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")) for kind in ("normal", "pubsub"))
 
-    def start(self) -> None:
+    def start(self, within: float = PATIENCE) -> None:
         """Start on the same port and wait until PING is answered, all data loaded; nothing happens if it runs."""
         if self.running:
             return
@@ -104,13 +104,13 @@ class Process(ABC):
         # Not by `account.spawn`: a wrong configuration ends a server so soon that it may have no birth left to note.
         if born := session.birth(self._process.pid):
             session.record("process", self._process.pid, born, int(signal.SIGKILL))
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + within
         while not self._answers():
             if self._process.poll() is not None:
                 raise self._failure(f"ended with status {self._process.returncode} instead of starting")
             if time.monotonic() > end:
                 self.stop(kill=True)
-                raise self._failure(f"was not ready within {PATIENCE:.0f} s")
+                raise self._failure(f"was not ready within {within:.0f} s")
             time.sleep(0.002)
 
     def stop(self, kill: bool = False) -> None:

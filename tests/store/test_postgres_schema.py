@@ -29,7 +29,10 @@ from dray.testing.suite.scene import new_jobs
 if TYPE_CHECKING:
     from servers.postgres import Cluster
 
-SECOND = "alter table dray.dray_job add column extra text;\n"  # expands: what the code before it uses stays
+MORE = "alter table dray.dray_job add column extra text;\n"  # expands: what the code before it uses stays
+THIRD = "alter table dray.dray_job add column third text;"
+NEWEST = schema.newest()
+ALL = [number for number, _, _ in schema.migrations()]
 
 
 @pytest.fixture
@@ -94,10 +97,10 @@ def essentials(store: Any) -> None:
 def test_it_is_made_once_and_says_since_when(url: str, connect: Any) -> None:
     connection, place = connect(), place_of(url)
     assert schema.version(connection, place) == (0, 0)
-    assert schema.migrate(connection, place) == [1]
+    assert schema.migrate(connection, place) == ALL
     assert schema.migrate(connection, place) == []
     meta = schema.meta(connection, place)
-    assert (meta["schema"], meta["oldest"]) == (str(schema.newest()), "1")
+    assert (meta["schema"], meta["oldest"]) == (str(NEWEST), str(NEWEST - 1))
     assert meta["applied:1"].startswith("20")
     with closing(open_store(url, migrate=False)) as store:
         essentials(store)
@@ -105,7 +108,7 @@ def test_it_is_made_once_and_says_since_when(url: str, connect: Any) -> None:
 
 def test_a_trial_changes_nothing(url: str, connect: Any) -> None:
     connection, place = connect(), place_of(url)
-    assert schema.migrate(connection, place, keep=False) == [1]
+    assert schema.migrate(connection, place, keep=False) == ALL
     assert tables(connection) == set()
     assert schema.version(connection, place) == (0, 0)
 
@@ -114,7 +117,7 @@ def test_the_script_does_the_same(url: str, connect: Any) -> None:
     place = place_of(f"{url}?schema=an 'odd\" name")
     connect(other=True).execute(schema.script(0, place))
     connection = connect(place.url)
-    assert schema.version(connection, place) == (schema.newest(), 1)
+    assert schema.version(connection, place) == (NEWEST, NEWEST - 1)
     assert schema.migrate(connection, place) == []
     with closing(open_store(place.url, migrate=False)) as store:
         essentials(store)
@@ -176,7 +179,7 @@ def test_a_migration_waits_for_another_and_says_so(url: str, connect: Any) -> No
     assert done == []
     first.rollback()
     thread.join(20)
-    assert done == [[1]]
+    assert done == [ALL]
     assert len(said) == 1
 
 
@@ -188,7 +191,7 @@ def test_it_does_not_wait_for_ever_for_another(url: str, connect: Any) -> None:
 
 
 def test_it_says_whose_transaction_is_in_the_way(made: str, connect: Any, knows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    knows(SECOND)
+    knows(MORE)
     monkeypatch.setattr(schema, "TABLE_LOCK", 1.0)
     other = connect(made, other=True)
     other.execute("lock table dray.dray_job in access share mode")
@@ -197,42 +200,42 @@ def test_it_says_whose_transaction_is_in_the_way(made: str, connect: Any, knows:
         schema.migrate(connect(made), place_of(made), patience=1.0, tell=said.append)
     assert len(said) == 1
     other.rollback()
-    assert schema.migrate(connect(made), place_of(made)) == [2]
+    assert schema.migrate(connect(made), place_of(made)) == [NEWEST + 1]
 
 
 # -- two codes, one database
 
 
 def test_older_code_works_with_the_schema_after_its_own(made: str, connect: Any, knows: Any) -> None:
-    knows(SECOND)
-    assert schema.migrate(connect(made), place_of(made)) == [2]
-    assert schema.version(connect(made), place_of(made)) == (2, 1)
+    knows(MORE)
+    assert schema.migrate(connect(made), place_of(made)) == [NEWEST + 1]
+    assert schema.version(connect(made), place_of(made)) == (NEWEST + 1, NEWEST)
     knows()
     for migrate in (False, True):
         store = open_store(made, migrate=migrate)
-        assert schema.version(connect(made), place_of(made)) == (2, 1)
+        assert schema.version(connect(made), place_of(made)) == (NEWEST + 1, NEWEST)
         if not migrate:
             essentials(store)
         store.close()
 
 
-@pytest.mark.parametrize("more", [("-- oldest: 2\n" + SECOND,), (SECOND, "alter table dray.dray_job add column third text;")])
+@pytest.mark.parametrize("more", [(f"-- oldest: {NEWEST + 1}\n{MORE}",), (MORE, THIRD)])
 def test_older_code_is_refused_by_what_no_longer_serves_it(made: str, connect: Any, knows: Any, more: tuple[str, ...]) -> None:
     knows(*more)
     schema.migrate(connect(made), place_of(made))
     knows()
     for migrate in (False, True):
-        with pytest.raises(SchemaMismatch, match=r"knows schemas up to 1, and that one needs a Dray that knows schema 2; install"):
+        with pytest.raises(SchemaMismatch, match=f"up to {NEWEST}, and that one needs a Dray that knows schema {NEWEST + 1}; install"):
             open_store(made, migrate=migrate)
 
 
 def test_newer_code_works_with_the_schema_before_its_own(made: str, knows: Any) -> None:
-    knows(SECOND)
+    knows(MORE)
     store = open_store(made, migrate=False)
     essentials(store)
     store.close()
-    knows(SECOND, "alter table dray.dray_job add column third text;")
-    with pytest.raises(SchemaMismatch, match=r"has schema 1, this version of Dray needs 2 or 3; run `dray migrate` on it"):
+    knows(MORE, THIRD)
+    with pytest.raises(SchemaMismatch, match=f"has schema {NEWEST}, .* needs {NEWEST + 1} or {NEWEST + 2}; run `dray migrate` on it"):
         open_store(made, migrate=False)
 
 
@@ -249,21 +252,21 @@ def test_which_code_a_migration_serves(tmp_path: Path) -> None:
     assert [oldest_for(number, text) for number, _, text in load(tmp_path)] == [1, 3]
 
 
-@pytest.mark.parametrize(("text", "serves"), [("create table dray_extra (a integer);", True), ("-- oldest: 2\nselect 1;", False)])
+@pytest.mark.parametrize(("text", "serves"), [("create table dray_extra (a integer);", True), ("-- oldest: 3\nselect 1;", False)])
 def test_the_same_rule_holds_on_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, serves: bool) -> None:
     url = f"sqlite:///{tmp_path}/jobs.db"
     open_store(url).close()
     first = list(sqlite_schema.migrations())
-    monkeypatch.setattr(sqlite_schema, "migrations", lambda: [*first, (2, "fake", text)])
-    open_store(url, migrate=False).close()  # code 2, schema 1
+    monkeypatch.setattr(sqlite_schema, "migrations", lambda: [*first, (3, "fake", text)])
+    open_store(url, migrate=False).close()  # code 3, schema 2
     open_store(url).close()
     monkeypatch.undo()
     if serves:
-        store = open_store(url)  # code 1, schema 2
+        store = open_store(url)  # code 2, schema 3
         essentials(store)
         store.close()
     else:
-        with pytest.raises(SchemaMismatch, match="needs a Dray that knows schema 2"):
+        with pytest.raises(SchemaMismatch, match="needs a Dray that knows schema 3"):
             open_store(url)
 
 

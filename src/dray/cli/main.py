@@ -20,6 +20,7 @@ from dray.errors import (
     UnknownJob,
     UnknownSchedule,
     UnknownTask,
+    UnknownWorker,
 )
 
 JOB_FAILED, USAGE, NOT_FOUND, UNREACHABLE, INTERRUPTED = 1, 2, 3, 4, 130
@@ -96,7 +97,7 @@ def code_for(error: DrayError) -> int:
     """The exit code that an error stands for."""
     if isinstance(error, ResultError):
         return JOB_FAILED
-    if isinstance(error, UnknownJob | UnknownTask | UnknownSchedule):
+    if isinstance(error, UnknownJob | UnknownTask | UnknownSchedule | UnknownWorker):
         return NOT_FOUND
     if isinstance(error, StoreError):
         return UNREACHABLE

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from dray.errors import StoreError
 from dray.events import Event, Rescued
+from dray.maintenance.figures import FigureKeeper
 from dray.maintenance.leader import Leader
 from dray.model.ids import to_text
 from dray.observe.log import get_logger
@@ -32,9 +34,11 @@ class Maintenance:
         self._listeners = listeners
         self._campaign_at = 0.0
         self._prune_at = 0.0
-        self._reached: dict[str, float] = {}  # when (monotonic) the store was last written, and read
+        # When (monotonic) the store was last written, and read. From the beginning on: who starts during an outage knows of it too.
+        self._reached = {"written": time.monotonic()}
         self._rescue_at = 0.0
         self._search_at = 0.0
+        self._figures = FigureKeeper(store)
         self.service = Service("maintenance", store.round, self.round)
 
     def start(self) -> None:
@@ -71,6 +75,7 @@ class Maintenance:
             self.expire()
         if chores.untidy:
             self._store.run(self._store.plans.tidy)
+        self.figures()
         if chores.prunable and now >= self._prune_at:
             more = self.prune()
             self._prune_at = now + (PRUNE_PAUSE if more else 10.0)
@@ -103,6 +108,15 @@ class Maintenance:
         """Cancel waiting jobs whose time to start is over."""
         while self._store.run(self._store.plans.expire) >= EXPIRE_AT_ONCE:
             pass
+
+    def figures(self) -> None:
+        """Once a minute: see to the figures. Those are for people, and keep nothing else from being done."""
+        try:
+            self._figures.round()
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("the figures could not be kept")
 
     def prune(self) -> bool:
         """Delete a batch of finished jobs whose time to be kept is over; whether there may be more."""

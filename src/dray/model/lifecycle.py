@@ -29,6 +29,7 @@ from dray.model.outcome import (
     Returned,
     Snoozed,
     Suspended,
+    fingerprint,
 )
 from dray.model.retry import DEFAULT_BACKOFF, Backoff
 
@@ -124,12 +125,13 @@ def decide(job: Run, outcome: Outcome, now: int, rules: Rules = DEFAULT_RULES) -
 
 
 def _lost(job: Run, cause: str, rules: Rules) -> Move:
-    error = ErrorRecord("WorkerLost", f"the worker was lost during the run: {cause}", cause=cause)
+    known = fingerprint("WorkerLost")
+    error = ErrorRecord("WorkerLost", f"the worker was lost during the run: {cause}", cause=cause, fingerprint=known)
     losses = job.losses + 1
     if losses >= rules.crash_budget:
         often = "once" if losses == 1 else f"{losses} times"
         told = f"the worker was lost during the run {often}, the crash budget is {rules.crash_budget}; last: {cause}"
-        move = _failed(job, "lost", ErrorRecord("WorkerLost", told, cause=cause), rules)
+        move = _failed(job, "lost", ErrorRecord("WorkerLost", told, cause=cause, fingerprint=known), rules)
         return replace(move, counts=False, lost=True)
     # The first loss starts again at once. A second one waits a little, each job for a time of its own: jobs that merely ran
     # beside the one that kills its worker are then unlikely to be beside it again.

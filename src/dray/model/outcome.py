@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 
@@ -13,6 +16,14 @@ class ErrorRecord(Struct, frozen=True, omit_defaults=True):
     traceback: str | None = None
     #: the exit signal, exit status or memory figure of a worker that was lost
     cause: str | None = None
+    #: the same for errors of the same kind from the same place, so that they can be told together
+    fingerprint: str | None = None
+
+
+def fingerprint(type: str, places: Iterable[str] = ()) -> str:
+    """12 hexadecimal digits that errors of one type share that were raised in the same functions: `places` names those of the
+    user's code, innermost last. Line numbers do not count, so that it outlives edits elsewhere in the file."""
+    return hashlib.sha256("\n".join((type, *places)).encode()).hexdigest()[:12]
 
 
 class Returned(Struct, tag=True, frozen=True, gc=False):

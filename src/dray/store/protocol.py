@@ -15,11 +15,14 @@ from dray.model.job import Claimed, JobInfo, NewJob
 from dray.model.lifecycle import Move
 from dray.store.plan import Plan
 from dray.store.values import (
+    Ask,
+    AuditEntry,
     CancelOrder,
     Capabilities,
     Catch,
     Chores,
     Ending,
+    Figure,
     Filter,
     LogLine,
     NodeEntry,
@@ -29,6 +32,7 @@ from dray.store.values import (
     QueueInfo,
     RunRecord,
     ScheduleRow,
+    Space,
     Want,
 )
 
@@ -117,7 +121,37 @@ class AdminVerbs(Protocol):
     ) -> Plan[bool]: ...
 
 
-class Verbs(EnqueueVerbs, ClaimVerbs, LeaseVerbs, MaintenanceVerbs, ScheduleVerbs, AdminVerbs, Protocol):
+class AskVerbs(Protocol):
+    """What operators ask of worker processes. Its child processes and its threads are the worker's own business."""
+
+    def ask(self, node: int, what: str) -> Plan[bool]: ...
+    def asked(self, node: int) -> Plan[list[Ask]]: ...
+    def answer(self, node: int, number: int, text: str) -> Plan[None]: ...
+    def answered(self, node: int) -> Plan[tuple[int, str] | None]: ...
+
+
+class FigureVerbs(Protocol):
+    """What workers measure and the dashboard shows."""
+
+    def put_figures(self, rows: Sequence[Figure], drop: Sequence[Figure] = ()) -> Plan[None]: ...
+    def figures(
+        self, kind: str, span: int, since: int, until: int, name: str | None = None, limit: int = 20_000
+    ) -> Plan[list[Figure]]: ...
+    def old_figures(self, span: int, before: int, limit: int = 2000) -> Plan[list[Figure]]: ...
+
+
+class AuditVerbs(Protocol):
+    """Who did what."""
+
+    def write_audit(self, entry: AuditEntry) -> Plan[None]: ...
+    def audits(self, before: int | None = None, limit: int = 100) -> Plan[list[AuditEntry]]: ...
+    def prune_audit(self, keep: int, age: float) -> Plan[int]: ...
+    def space(self) -> Plan[list[Space]]: ...
+
+
+class Verbs(
+    EnqueueVerbs, ClaimVerbs, LeaseVerbs, MaintenanceVerbs, ScheduleVerbs, AdminVerbs, AskVerbs, FigureVerbs, AuditVerbs, Protocol
+):
     """All of them."""
 
 

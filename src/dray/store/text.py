@@ -10,3 +10,12 @@ def encodable(text: str) -> str:
     'b\\ud800'
     """
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def keepable(text: str) -> str:
+    r"""The same as every store can keep it: NUL characters are written out too.
+
+    >>> keepable("a\0b\ud800")
+    'a\\x00b\\ud800'
+    """
+    return encodable(text.replace("\0", "\\x00") if "\0" in text else text)

@@ -45,6 +45,13 @@ class CancelOrder(Struct, frozen=True):
     reason: str
 
 
+class Ask(Struct, frozen=True):
+    """A worker process is asked for something by an operator."""
+
+    what: str  # "stop", or "dump": tell where each of its threads and coroutines is
+    number: int  # of the ask, for the answer
+
+
 class Orders(Struct, frozen=True):
     """The answer to a renewal."""
 
@@ -162,6 +169,38 @@ class Holder(Struct, frozen=True):
     application: str
     state: str
     age: int | None  # microseconds since its transaction began
+
+
+class Figure(Struct, frozen=True):
+    """Something that was measured in some span of time: one row, see `dray.model.figures`. Its key is all but the data."""
+
+    kind: str  # of `figures.KINDS`
+    at: int  # when the span began, microseconds since 1970: a multiple of the span
+    span: int  # seconds
+    name: str  # what it is about: a queue and a task, a worker; "" is all together
+    data: bytes  # MessagePack
+    source: str = ""  # who measured it, until it has been added up with what others have
+
+
+class AuditEntry(Struct, frozen=True):
+    """What somebody did. `at` is the store's time, in microseconds since 1970."""
+
+    by: str  # who
+    via: str  # "dashboard", "api", "cli" …
+    action: str  # "retry", "pause queue" …
+    target: str  # the id of a job, the name of a queue, a filter
+    detail: str = ""  # what came of it, for people
+    number: int = 0  # grows; given by the store
+    at: int = 0  # given by the store
+
+
+class Space(Struct, frozen=True):
+    """What the store keeps under one name (a table, a kind of key), and how much room that takes. An estimate where counting
+    would be slow; None where the engine does not tell."""
+
+    name: str
+    rows: int | None
+    size: int | None  # bytes, indexes included
 
 
 class Chores(Struct, frozen=True):

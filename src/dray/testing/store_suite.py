@@ -13,9 +13,12 @@ The suite closes the stores. It needs pytest and uses no network and no real tim
 
 from dray.testing.suite.admin import Operators as TestOperators
 from dray.testing.suite.admin import Questions as TestQuestions
+from dray.testing.suite.asks import Asks as TestAsks
+from dray.testing.suite.audit import Audit as TestAudit
 from dray.testing.suite.claim import Claim as TestClaim
 from dray.testing.suite.claim import Unknown as TestUnknown
 from dray.testing.suite.enqueue import Enqueue as TestEnqueue
+from dray.testing.suite.figures import Figures as TestFigures
 from dray.testing.suite.leases import Bury as TestBury
 from dray.testing.suite.leases import Leases as TestLeases
 from dray.testing.suite.leases import Rescue as TestRescue
@@ -30,7 +33,7 @@ from dray.testing.suite.settle import Fencing as TestFencing
 from dray.testing.suite.settle import Settle as TestSettle
 
 __all__ = [
-    "TestBury", "TestCancelRunning", "TestClaim", "TestElection", "TestEnqueue", "TestExchange", "TestFencing", "TestKept",
-    "TestLeases", "TestOperators", "TestOverlap", "TestQuestions", "TestRescue", "TestRetention", "TestSettle", "TestTicks",
-    "TestUnknown",
+    "TestAsks", "TestAudit", "TestBury", "TestCancelRunning", "TestClaim", "TestElection", "TestEnqueue", "TestExchange",
+    "TestFencing", "TestFigures", "TestKept", "TestLeases", "TestOperators", "TestOverlap", "TestQuestions", "TestRescue",
+    "TestRetention", "TestSettle", "TestTicks", "TestUnknown",
 ]  # fmt: skip

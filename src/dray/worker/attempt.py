@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 import traceback
+from collections import deque
 from collections.abc import Generator
 from typing import Any
 
@@ -17,7 +18,7 @@ from dray.context import JobContext, Notes, current
 from dray.errors import Cancel, ConfigurationError, GiveUp, NotEncodable, Retry, Snooze, StaleClaim
 from dray.model.duration import aware, human, seconds
 from dray.model.job import Claimed
-from dray.model.outcome import Cancelled, ErrorRecord, Interrupted, Outcome, Raised, Returned, Snoozed
+from dray.model.outcome import Cancelled, ErrorRecord, Interrupted, Outcome, Raised, Returned, Snoozed, fingerprint
 from dray.task import Task
 from dray.worker.resources import Resources
 from dray.worker.transaction import arun_alone, arun_in_transaction, run_in_transaction
@@ -25,6 +26,7 @@ from dray.worker.transaction import arun_alone, arun_in_transaction, run_in_tran
 MAX_TRACEBACK = 32_768
 MAX_MESSAGE = 4_096
 MAX_NAME = 200
+PLACES = 5  # functions that tell one error from another
 
 # Contexts whose run is to end because the worker stops, not because of the job.
 INTERRUPT = "the worker stops"
@@ -237,7 +239,7 @@ def _checked(error: BaseException, make: Any) -> Outcome:
 def timed_out(task: Task[..., Any], timeout: float, error: BaseException | None = None) -> Raised:
     """The outcome of a run that took too long."""
     text = f"{task.name} did not end within its timeout of {human(timeout)}"
-    told = ErrorRecord("TimeoutError", text, None if error is None else trace(error))
+    told = ErrorRecord("TimeoutError", text, None if error is None else trace(error), fingerprint=fingerprint("TimeoutError"))
     return Raised(told, final=not task.policy.may_retry(TimeoutError()))
 
 
@@ -245,7 +247,21 @@ def record(error: BaseException) -> ErrorRecord:
     """An error as text that can be kept."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ in ("builtins", "dray.errors") else f"{kind.__module__}.{kind.__qualname__}"
-    return ErrorRecord(clean(name, MAX_NAME), text_of(error), trace(error))
+    name = clean(name, MAX_NAME)
+    return ErrorRecord(name, text_of(error), trace(error), fingerprint=fingerprint(name, _places(error)))
+
+
+def _places(error: BaseException) -> list[str]:
+    """The functions that an error came through, innermost last, from the user's own one on."""
+    found: deque[str] = deque(maxlen=PLACES)
+    frames = error.__traceback__
+    while frames is not None:
+        code = frames.tb_frame.f_code
+        module = str(frames.tb_frame.f_globals.get("__name__", ""))
+        if not module.startswith("dray."):
+            found.append(f"{module}.{code.co_qualname}")
+        frames = frames.tb_next
+    return list(found)
 
 
 def text_of(error: BaseException) -> str:

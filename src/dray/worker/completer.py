@@ -21,7 +21,7 @@ NOTES_EVERY = 0.25  # seconds; progress in between is overwritten, log lines gat
 LOG_KEEP = 1000  # lines of one job
 
 
-Ended = tuple[Move, int]  # and its place on the board
+Ended = tuple[Move, int, Claimed, float]  # … its place on the board, the job, and how many seconds it ran
 
 
 class Gathered(Struct, frozen=True):
@@ -42,9 +42,9 @@ class Completer:
         self._logs: deque[tuple[int, str, str, int, int]] = deque(maxlen=BACKLOG)
         self._noted = 0.0
 
-    def put(self, move: Move, place: int = -1) -> None:
-        """A job has come to something. `place`: where it stands on the board, until this is written."""
-        self._moves.append((move, place))
+    def put(self, move: Move, place: int, job: Claimed, took: float) -> None:
+        """A job has come to something. `place`: where it stands on the board, until this is written; `took`: seconds it ran."""
+        self._moves.append((move, place, job, took))
         self._wake()
 
     def nudge(self) -> None:

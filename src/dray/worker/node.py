@@ -17,10 +17,11 @@ from dray.events import Event
 from dray.model.duration import human
 from dray.model.job import Executor as Kind
 from dray.observe.log import get_logger
-from dray.store.values import NodeEntry
+from dray.store.values import Ask, NodeEntry
 from dray.worker.attempt import Attempts
 from dray.worker.board import Board
 from dray.worker.completer import Completer
+from dray.worker.dump import dump
 from dray.worker.executors.aio import AsyncExecutor
 from dray.worker.executors.base import Executor
 from dray.worker.executors.processes import ProcessExecutor
@@ -32,6 +33,7 @@ from dray.worker.queues import parse_queues
 from dray.worker.resources import Resources
 from dray.worker.runner import Runner
 from dray.worker.settings import WorkerSettings
+from dray.worker.tally import Tally
 from dray.worker.transaction import check_all
 
 log = get_logger("node")
@@ -41,12 +43,14 @@ class Node:
     """Runs jobs of `app` on `loop` (which is running), in threads and in child processes.
 
     `start` and `stop` are coroutines on that loop; `leave` is the last thing. `wait_for_threads`: whether `stop` waits for
-    functions in threads however long they take (an embedded worker must; a process that ends anyway need not).
+    functions in threads however long they take (an embedded worker must; a process that ends anyway need not). `stop`: ends the
+    worker when an operator asks for that; without it, no more jobs are taken.
     """
 
     def __init__(
         self, app: Dray, settings: WorkerSettings, loop: asyncio.AbstractEventLoop, *, board: Board | None = None,
         supervisor: int | None = None, listeners: tuple[Callable[[Event], None], ...] = (), wait_for_threads: bool = True,
+        stop: Callable[[], object] | None = None,
     ) -> None:
         self.app = app
         self.settings = settings
@@ -55,6 +59,7 @@ class Node:
         check_all(app)
         self._supervisor = supervisor
         self._wait_for_threads = wait_for_threads
+        self._stop = stop
         self.queues = parse_queues(settings.queues)
         self.resources = Resources(app.resources)
         self._listener = self.store.listen("work", "orders")
@@ -77,9 +82,11 @@ class Node:
         self.runner.executors = executors
         self.executors = executors
         self.intake = Intake(executors, self.queues, frozenset(app.tasks))
+        self.tally = Tally(self.running, sum(executor.slots for executor in executors.values()), self._children)
         self.pump = Pump(
-            self.store, self.intake, self.runner, self.completer, self._listener, self._enter, self.cancel, self._expelled
-        )
+            self.store, self.intake, self.runner, self.completer, self._listener, self._enter, self.cancel, self._expelled,
+            self.tally, self._asked,
+        )  # fmt: skip
 
     @property
     def id(self) -> int:
@@ -167,6 +174,23 @@ class Node:
         return None if context is None else f"job {context.id} of {context.task}"
 
     # --
+
+    def _asked(self, ask: Ask) -> None:
+        """What an operator wants of this process."""
+        log.info("worker %d was asked by an operator: %s", self.id, ask.what)
+        if ask.what == "dump":
+            said = dump(self.loop, self.describe)
+        elif ask.what == "stop":
+            said = "stopping"
+        else:
+            said = f"this worker does not know {ask.what!r}"
+        self.store.run(self.store.plans.answer, self.id, ask.number, said)
+        if ask.what == "stop":
+            (self._stop or self.pump.stop_claiming)()
+
+    def _children(self) -> list[int]:
+        pool = self.executors[Kind.PROCESS]
+        return pool.pids() if isinstance(pool, ProcessExecutor) else []
 
     async def _quiet(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds

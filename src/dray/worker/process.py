@@ -59,7 +59,10 @@ class WorkerProcess:
         self._stop = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         try:
-            node = Node(self.app, self.settings, loop, board=self.board, supervisor=os.getppid(), wait_for_threads=False)
+            node = Node(
+                self.app, self.settings, loop, board=self.board, supervisor=os.getppid(), wait_for_threads=False,
+                stop=self._stop_all,
+            )  # fmt: skip
         except DrayError as error:
             self.line.say(cannot=str(error))
             raise SystemExit(CANNOT_START) from None
@@ -88,6 +91,11 @@ class WorkerProcess:
             node.leave()
             self.line.say(left=True)
         end(0)
+
+    def _stop_all(self) -> None:
+        """Let the supervisor end all its worker processes, as TERM would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(os.getppid(), signal.SIGTERM)
 
     def _report(self) -> None:
         node = self.node

@@ -20,10 +20,11 @@ from dray.model.outcome import ErrorRecord
 from dray.observe.log import get_logger
 from dray.store.plan import once_more
 from dray.store.protocol import Listening, Store
-from dray.store.values import Catch, Want
+from dray.store.values import Ask, Catch, Want
 from dray.worker.completer import LOG_KEEP, Completer
 from dray.worker.intake import Intake
 from dray.worker.runner import Runner
+from dray.worker.tally import Tally
 
 log = get_logger("pump")
 
@@ -38,7 +39,8 @@ class Pump:
 
     def __init__(
         self, store: Store, intake: Intake, runner: Runner, completer: Completer, listener: Listening,
-        enter: Callable[[], int], cancel: Callable[[int, int, str], None], expelled: Callable[[], None],
+        enter: Callable[[], int], cancel: Callable[[int, int, str], None], expelled: Callable[[], None], tally: Tally,
+        asked: Callable[[Ask], None],
     ) -> None:
         self._store = store
         self._intake = intake
@@ -48,6 +50,8 @@ class Pump:
         self._enter = enter
         self._cancel = cancel
         self._expelled = expelled
+        self._tally = tally
+        self._asked = asked
         self.node = enter()
         self.claiming = True
         self.last_look = time.monotonic()  # of the last successful look for jobs; read by others
@@ -97,8 +101,11 @@ class Pump:
         while self._going or len(self._completer) or self._runner.returned:
             try:
                 again = self._once()
-                if time.monotonic() >= self._orders_at:
+                now = time.monotonic()
+                if now >= self._orders_at:
                     self._orders()
+                if now >= self._tally.due:
+                    self._write_figures()
                 if not again and self._going and not len(self._completer):
                     self._sleep()
                 self._patience = 0.0
@@ -110,6 +117,10 @@ class Pump:
             except Exception as error:  # a defect must not end the thread that everything hangs on
                 log.exception("unexpected error in the pump")
                 self._wait_after(error)
+        try:
+            self._write_figures(last=True)
+        except DrayError as error:
+            log.debug("the last figures could not be written: %s", error)
 
     def _wait_after(self, error: Exception) -> None:
         self._patience = min(MAX_PATIENCE, max(0.05, self._patience * 2))
@@ -129,7 +140,7 @@ class Pump:
             want = self._intake.want() if self.claiming else None
             if not ended and want is None:
                 return False
-            moves = [move for move, _ in ended if not move.settled]
+            moves = [one[0] for one in ended if not one[0].settled]
             try:
                 exchange = self._store.plans.exchange
                 stale, catch = self._store.run(once_more(exchange) if self._unsure else exchange, moves, want, self.node)
@@ -149,12 +160,26 @@ class Pump:
             self._writing = False
         self._unsure = False
         self._runner.written(ended)
-        self._held.difference_update([(move.seq, move.claim) for move, _ in ended])
+        self._held.difference_update([(one[0].seq, one[0].claim) for one in ended])
+        if ended:
+            self._tally.add(ended, stale)
         if stale:
             self._report(stale, moves)
         if catch is None:
             return False
         return self._caught(want, catch)
+
+    def _write_figures(self, *, last: bool = False) -> None:
+        rows = self._tally.figures(self.node, last=last)
+        if not rows:
+            return
+        try:
+            self._store.run(self._store.plans.put_figures, rows)
+        except DrayError:
+            self._tally.back(rows)
+            raise
+        except Exception:  # they are not worth holding up the outcomes
+            log.exception("%d figures could not be written", len(rows))
 
     def _write_notes(self, *, all_of_them: bool) -> None:
         notes = self._completer.notes(all_of_them=all_of_them)
@@ -187,6 +212,7 @@ class Pump:
             self._enter_anew()
             return True
         self.last_look = time.monotonic()
+        self._tally.store_time = (catch.now, self.last_look)
         self._next_due = None if catch.next_due is None else self.last_look + catch.next_due
         if catch.jobs:
             self._held.update([(job.seq, job.claim) for job in catch.jobs])
@@ -279,6 +305,7 @@ class Pump:
             times.append(self._next_due)
         if (notes := self._completer.notes_due_in()) is not None:
             times.append(time.monotonic() + notes)
+        times.append(self._tally.due)
         return min(times)
 
     def _has_room(self) -> bool:
@@ -304,6 +331,8 @@ class Pump:
         self._runner.give_back(self._intake.relieve())
         for order in self._store.run(self._store.plans.orders, self.node):
             self._cancel(order.seq, order.claim, order.reason)
+        for ask in self._store.run(self._store.plans.asked, self.node):
+            self._asked(ask)
 
 
 def unwritable(move: Move, error: Exception) -> Move:

@@ -70,13 +70,13 @@ class Runner:
         if os.getpid() != self._pid:
             os._exit(0)
 
-    def ended(self, job: Claimed, place: int, outcome: Outcome, task: Task[..., Any] | None) -> None:
-        """The run came to something. Called by the thread that ran it."""
+    def ended(self, job: Claimed, place: int, outcome: Outcome, task: Task[..., Any] | None, took: float) -> None:
+        """The run came to something, after `took` seconds. Called by the thread that ran it."""
         rules = self._rules(job, task)
         move = decide(job, outcome, job.started) if rules is None else decide(job, outcome, job.started, rules)
         if self._listeners:
-            self._tell(Settled(job, outcome, move))
-        self._completer.put(move, place)
+            self._tell(Settled(job, outcome, move, took))
+        self._completer.put(move, place, job, took)
 
     def _rules(self, job: Claimed, task: Task[..., Any] | None) -> Rules | None:
         if task is None or job.options is None:
@@ -91,7 +91,7 @@ class Runner:
         """Their outcomes are in the store. Not before that are they off the board: a run whose outcome died with its worker was
         lost like any other."""
         if self._board is not None:
-            for _, place in ended:
+            for _, place, _, _ in ended:
                 self._board.end(place)
 
     def give_back(self, jobs: list[Claimed]) -> None:

@@ -8,14 +8,18 @@ from pathlib import Path
 
 from dray.model.clock import Clock
 from dray.store.postgres.admin import AdminPlans
+from dray.store.postgres.figures import FigurePlans
 from dray.store.postgres.lanes import Key
 from dray.store.postgres.locks import KINDS as KINDS
 from dray.store.postgres.marks import Marks
 from dray.store.postgres.quick import Quick
+from dray.store.postgres.space import SpacePlans
+from dray.store.sql.asks import AskPlans
+from dray.store.sql.audit import AuditPlans
 from dray.store.sql.sentences import Sentences
 
 
-class PostgresPlans(AdminPlans):
+class PostgresPlans(AdminPlans, AskPlans, FigurePlans, AuditPlans, SpacePlans):
     """The verbs of the store. Calling one only makes a plan; a session runs it. `clock` is for tests; None is the server's."""
 
     def __init__(self, schema: str, clock: Clock | None = None) -> None:

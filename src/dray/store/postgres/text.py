@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import overload
 
-from dray.store.text import encodable
+from dray.store.text import keepable
 
 
 @overload
@@ -19,6 +19,4 @@ def storable(text: str | None) -> str | None:
     >>> storable("a\0b\ud800")
     'a\\x00b\\ud800'
     """
-    if text is None or (text.isascii() and "\0" not in text):
-        return text
-    return encodable(text.replace("\0", "\\x00"))
+    return None if text is None else keepable(text)

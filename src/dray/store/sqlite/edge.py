@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +16,8 @@ from dray.store.plan import Many, Now, Plan, Query, Ring, Steady, Step, drive
 from dray.store.sqlite.trouble import translated
 
 T = TypeVar("T")
+
+ALONE = 5.0  # seconds for which the one who first opens a file waits to have it alone
 
 
 class Edge:
@@ -91,7 +95,7 @@ def connect(path: Path | None, synchronous: str, *, reads_only: bool = False) ->
         try:
             if path is not None:
                 if not reads_only:
-                    connection.execute("pragma journal_mode = wal")
+                    _use_wal(connection)
                 connection.execute(f"pragma synchronous = {synchronous}")
                 connection.execute("pragma wal_autocheckpoint = 4000")
             if reads_only:
@@ -100,6 +104,20 @@ def connect(path: Path | None, synchronous: str, *, reads_only: bool = False) ->
             connection.close()
             raise
         return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Make sure that the file has a write-ahead log. For the change SQLite needs the file alone, and does not wait for others who
+    are about to make it too: one of them would wait for ever."""
+    until = time.monotonic() + ALONE
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(random.uniform(0.002, 0.02))
 
 
 def plain_cursor(connection: sqlite3.Connection) -> sqlite3.Cursor:

@@ -13,10 +13,10 @@ from dray.model.clock import Clock, SystemClock
 from dray.store.bell import Bell, Listener
 from dray.store.plan import Plan
 from dray.store.sql.sentences import Sentences
-from dray.store.sql.store import SqlPlans
 from dray.store.sqlite import schema
 from dray.store.sqlite.edge import BoundSession, connect, plain_cursor
 from dray.store.sqlite.gate import Gate
+from dray.store.sqlite.plans import SqlitePlans
 from dray.store.sqlite.session import SqliteSession
 from dray.store.sqlite.transaction import SqliteTransactions
 from dray.store.sqlite.trouble import translated
@@ -38,7 +38,7 @@ class SqliteStore:
         self.url = url
         self.path = path
         self.clock = clock or SystemClock()
-        self.plans = SqlPlans(sentences())
+        self.plans = SqlitePlans(sentences())
         self.bell = Bell(None if path is None else path.with_name(path.name + "-bell"))
         self.session = SqliteSession(path, clock=self.clock, bell=self.bell, synchronous=synchronous)
         self.transactions = SqliteTransactions(self)

@@ -109,10 +109,11 @@ class AsyncExecutor:
             outcome = Raised(record(error))
         corridor.leave_if_copy()
         self._begun.discard(context)
-        self.pace.saw(time.perf_counter() - began)
+        took = time.perf_counter() - began
+        self.pace.saw(took)
         self._done += 1
         del self._tasks[job.seq, job.claim]
-        corridor.ended(job, place, outcome, task)
+        corridor.ended(job, place, outcome, task, took)
         if self._queue and len(self._tasks) < self.slots:
             self._launch(self._queue.popleft())
 

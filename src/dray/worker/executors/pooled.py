@@ -11,16 +11,15 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 
 from msgspec import Struct
 
 from dray.model.job import Claimed
 from dray.model.outcome import Outcome
 from dray.task import Task
+from dray.worker import usage
 from dray.worker.executors.wire import Frames, Hello, Recall, ToChild, frame
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
 #: Seconds a job may run before those that wait behind it in the same child are recalled. More than the 20 ms within which what is
 #: claimed ahead should start, so that jobs that are merely uneven are left in peace; too little for a person to notice.
 RECALL_AFTER = 0.05
@@ -143,9 +142,7 @@ class PooledChild:
 
     def memory(self) -> int:
         """Resident bytes; 0 where they cannot be read."""
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            return int(Path(f"/proc/{self.process.pid}/statm").read_bytes().split()[1]) * PAGE
-        return 0
+        return usage.memory(self.process.pid) or 0
 
     def kill(self, verdict: Outcome) -> None:
         """End it now; its job comes to `verdict` unless its own outcome was on the way."""

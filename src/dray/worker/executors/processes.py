@@ -194,6 +194,10 @@ class ProcessExecutor:
             options = JobOptions()
         return Waiting(job, task, options.timeout, options.memory_limit)
 
+    def pids(self) -> list[int]:
+        """The ids of its child processes."""
+        return [child.process.pid for child in list(self._children)]
+
     def _send(self, child: PooledChild, batch: list[Waiting]) -> None:
         if child.queue[0] is batch[0]:
             self._head_starts(child)
@@ -277,9 +281,9 @@ class ProcessExecutor:
         self.pace.saw(done.took)
         self._done += 1
         if done.outcome is None:
-            self._corridor.ended(head.job, head.place, Interrupted(), head.task)
+            self._corridor.ended(head.job, head.place, Interrupted(), head.task, done.took)
         else:
-            self._corridor.ended(head.job, head.place, done.outcome, head.task)
+            self._corridor.ended(head.job, head.place, done.outcome, head.task, done.took)
         if child.queue:
             self._head_starts(child)
             return
@@ -320,7 +324,7 @@ class ProcessExecutor:
         else:  # the condemned job had just ended by itself, and this one was hit in its place
             outcome = Interrupted()
         self._done += 1
-        self._corridor.ended(head.job, head.place, outcome, head.task)
+        self._corridor.ended(head.job, head.place, outcome, head.task, time.monotonic() - child.began)
         self._again(child, [other.job for other in others])
 
     def _again(self, child: PooledChild, jobs: list[Claimed]) -> None:

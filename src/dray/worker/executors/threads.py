@@ -139,7 +139,7 @@ class ThreadExecutor:
         self.pace.saw(took)
         with self._lock:
             self._done += 1
-        self._corridor.ended(job, place, outcome, task)
+        self._corridor.ended(job, place, outcome, task, took)
 
     @staticmethod
     def _as_told(

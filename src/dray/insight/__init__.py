@@ -9,28 +9,41 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from dray.errors import ConfigurationError, UnknownJob
+from dray.insight.figures import Figures
+from dray.insight.place import Place
 from dray.model import ids
 from dray.model.job import JobInfo, State
 from dray.store.plan import Plan
 from dray.store.protocol import Store
-from dray.store.values import Filter, LogLine, NodeInfo, Page, QueueInfo, RunRecord
+from dray.store.values import AuditEntry, Filter, LogLine, NodeInfo, Page, QueueInfo, RunRecord
 
 T = TypeVar("T")
 
 TOKENS = ("state", "queue", "task", "tag", "schedule")
 
 
-class Insight:
-    """Looks into a store."""
+class Insight(Figures, Place):
+    """Looks into a store. With `by` (who asks), what is done through it is written to the audit, as having come `via` a door:
+    "cli", "dashboard", "api"."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, by: str | None = None, via: str = "") -> None:
         self.store = store
+        self.by = by
+        self.via = via
 
     def _ask(self, verb: Callable[..., Plan[T]], *args: Any) -> T:
         return self.store.run(verb, *args)
 
     def _aask(self, verb: Callable[..., Plan[T]], *args: Any) -> Awaitable[T]:
         return self.store.arun(verb, *args)
+
+    def _note(self, action: str, target: str, detail: str = "") -> None:
+        if self.by is not None:
+            self._ask(self.store.plans.write_audit, AuditEntry(self.by, self.via, action, target, detail))
+
+    async def _anote(self, action: str, target: str, detail: str = "") -> None:
+        if self.by is not None:
+            await self._aask(self.store.plans.write_audit, AuditEntry(self.by, self.via, action, target, detail))
 
     # -- one job
 

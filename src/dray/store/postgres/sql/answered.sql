@@ -1,0 +1,1 @@
+select answered, answer from dray.dray_node where id = %(node)s and answered is not null

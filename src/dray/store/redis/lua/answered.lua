@@ -1,0 +1,3 @@
+--@ keys: answers
+-- What a node answered last. ARGV: node.
+return redis.call('HGET', k_answers, ARGV[1])

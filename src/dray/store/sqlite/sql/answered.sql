@@ -1,0 +1,1 @@
+select answered, answer from dray_node where id = :node and answered is not null

@@ -1,0 +1,1 @@
+update dray_node set ask = :number, asks = :asks where id = :node

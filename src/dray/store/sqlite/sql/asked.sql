@@ -1,0 +1,1 @@
+select asks from dray_node where id = :node and asks is not null

@@ -1,0 +1,1 @@
+select ask, asks from dray_node where id = :node

@@ -1,0 +1,1 @@
+select value from dray_meta where key = 'schema'
