@@ -25,6 +25,12 @@ def noop_process(n: int) -> None:
     """Does nothing, in a child process."""
 
 
+@app.task(max_attempts=1)
+async def bad(n: int) -> None:
+    """Fails."""
+    raise ValueError(f"no luck with {n}")
+
+
 @app.task
 async def ten_ms(n: int) -> None:
     """Waits 10 ms."""
