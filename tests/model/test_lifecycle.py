@@ -21,6 +21,7 @@ from dray.model.outcome import (
     Returned,
     Snoozed,
     Suspended,
+    fingerprint,
 )
 from dray.model.retry import Backoff
 
@@ -42,9 +43,12 @@ def move(state: State, word: str, **more: Any) -> Move:
 
 
 SPENT = ErrorRecord(
-    "WorkerLost", "the worker was lost during the run 3 times, the crash budget is 3; last: signal 9", cause="signal 9"
+    "WorkerLost", "the worker was lost during the run 3 times, the crash budget is 3; last: signal 9", cause="signal 9",
+    fingerprint=fingerprint("WorkerLost"),
 )
-LOST = ErrorRecord("WorkerLost", "the worker was lost during the run: signal 9", cause="signal 9")
+LOST = ErrorRecord(
+    "WorkerLost", "the worker was lost during the run: signal 9", cause="signal 9", fingerprint=fingerprint("WorkerLost")
+)
 
 TABLE: list[tuple[str, Claimed, Outcome, Move]] = [
     ("returned", job(), Returned(b"1"), move(State.SUCCEEDED, "returned", result=b"1", keep=11.0)),

@@ -127,7 +127,7 @@ class Pool:
         self.running.add(job.seq)
         return 0
 
-    def ended(self, job: Claimed, place: int, outcome: Outcome, task: Task[..., Any] | None) -> None:
+    def ended(self, job: Claimed, place: int, outcome: Outcome, task: Task[..., Any] | None, took: float) -> None:
         self.check(job.seq in self.running and job.seq not in self.outcomes, f"{job.seq} ended without a start, or twice")
         self.running.discard(job.seq)
         self.order.append(job.seq)

@@ -3,6 +3,7 @@ to hours; in the end forgotten. Done by the node that leads; done twice it does 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from itertools import groupby, pairwise
 
@@ -30,17 +31,21 @@ class FigureKeeper:
         self._store = store
         self._minute = 0
         self._tidied = 0
+        self._next = 0.0  # when (monotonic) the next minute begins
 
     def round(self) -> None:
         """What is due. Raises StoreError."""
+        if time.monotonic() < self._next:
+            return
         now = self._store.run(store_time)
-        minute = now // (MINUTE * SECOND)
+        minute, into = divmod(now, MINUTE * SECOND)
         if minute == self._minute:
             return
         verbs = self._store.plans
         self._store.run(measure, verbs)
         self._each(add_up, 0, MINUTE, now - LATE * SECOND)
         self._minute = minute
+        self._next = time.monotonic() + MINUTE - into / SECOND
         if minute - self._tidied < TIDY_EVERY // MINUTE:
             return
         self._tidied = minute
