@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from dray.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from dray.app import Dray
     from dray.context import JobContext, current_job, resource
@@ -44,8 +46,6 @@ if TYPE_CHECKING:
     from dray.model.job import State
     from dray.model.retry import Backoff
     from dray.task import Task
-
-__version__ = "0.1.0"
 
 # Where each name lives. They are loaded when first asked for: the supervisor of a worker, which lives long and needs none of
 # them, stays small, and so does whatever only wants the version.

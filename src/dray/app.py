@@ -23,6 +23,7 @@ from dray.model import ids
 from dray.model.duration import size
 from dray.model.job import Claimed, JobInfo, NewJob
 from dray.model.outcome import Outcome
+from dray.observe.sending import Observer, sent
 from dray.options import check, check_name
 from dray.schedules import Schedules, schedule_row
 from dray.store.open import absolute, open_store
@@ -73,6 +74,9 @@ class Dray:
                 f"size_limit is {size_limit!r}: use at most {MOST_SIZE // 1024**2} MiB, what every store can keep in one job."
             )
         self.middleware = tuple(middleware)
+        #: who watches what is enqueued
+        self.observers: list[Observer] = []
+        self._observed = False
         self.schedules = Schedules(self)
         self.start_hooks: list[Callable[[], Any]] = []
         self.stop_hooks: list[Callable[[], Any]] = []
@@ -97,6 +101,7 @@ class Dray:
     def store(self) -> Store:
         """The open store. Raises StoreError, ConfigurationError."""
         if self._store is None:
+            self.observe()
             with self._opening:
                 if self._store is None:
                     self._store = open_store(self.url, migrate=self._migrates)
@@ -114,6 +119,16 @@ class Dray:
                 raise ConfigurationError(f"The store {self._store.url} is open already; configure the app before it is first used.")
             self._url = url if url is not None else self._url
             self._migrate = migrate if migrate is not None else self._migrate
+
+    def observe(self) -> None:
+        """Switch on what the settings ask for: traces. Done when the store is opened, and once only. Raises ConfigurationError."""
+        if self._observed:
+            return
+        self._observed = True
+        if settings()["tracing"].value:
+            from dray.observe import tracing
+
+            tracing.instrument(self)
 
     def close(self) -> None:
         """Close the store; the next use opens it again."""
@@ -267,6 +282,12 @@ class Dray:
     def add(self, jobs: Sequence[NewJob]) -> None:
         """Write jobs: in the bound transaction if there is one, else in one of their own. Raises StoreError, StaleClaim."""
         store = self.store
+        if not self.observers:
+            return self._write(store, jobs)
+        with sent(self.observers, jobs) as watched:
+            return self._write(store, watched)
+
+    def _write(self, store: Store, jobs: Sequence[NewJob]) -> None:
         session = self._bound.get() or store
         running = self._running()
         if running is None:
@@ -277,6 +298,12 @@ class Dray:
     async def aadd(self, jobs: Sequence[NewJob]) -> None:
         """`add` for coroutines."""
         store = self.store
+        if not self.observers:
+            return await self._awrite(store, jobs)
+        with sent(self.observers, jobs) as watched:
+            return await self._awrite(store, watched)
+
+    async def _awrite(self, store: Store, jobs: Sequence[NewJob]) -> None:
         bound = self._bound.get()
         run = store.arun if bound is None else bound.arun
         running = self._running()

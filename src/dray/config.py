@@ -24,8 +24,16 @@ DEFAULTS: dict[str, Any] = {
     "log_level": "info",
     "log_format": "auto",  # auto: text on a terminal, json otherwise; text; json
     "loop": "auto",  # auto: uvloop where available; asyncio; uvloop
+    "health_port": None,  # where `dray worker` answers questions about its health, and for its metrics; None: nowhere
+    "health_host": "127.0.0.1",
+    "health_file": None,  # touched every 5 seconds while the worker is healthy
+    "tracing": False,  # spans for OpenTelemetry
+    "trace_mode": "parent",  # parent: the span of a run is a child of that which enqueued it, and linked to it; link: only that
 }
-CHOICES = {"migrate": ("auto", "never"), "log_format": ("auto", "text", "json"), "loop": ("auto", "asyncio", "uvloop")}
+CHOICES = {
+    "migrate": ("auto", "never"), "log_format": ("auto", "text", "json"), "loop": ("auto", "asyncio", "uvloop"),
+    "trace_mode": ("parent", "link"),
+}  # fmt: skip
 
 
 class Setting(Struct, frozen=True):
@@ -83,12 +91,28 @@ def _typed(setting: Setting) -> Setting:
         value = _number(setting, int, 1)
     elif setting.name == "grace":
         value = _number(setting, float, 0)
+    elif setting.name == "health_port" and value is not None:
+        value = _number(setting, int, 0)
+        if value > 65_535:
+            raise ConfigurationError(f"health_port is {value} (from {setting.origin}): use a number of at most 65535.")
+    elif setting.name == "tracing":
+        value = _switch(setting)
     elif setting.name == "queues" and isinstance(value, list):
         value = ",".join(value)
     for name, known in CHOICES.items():
         if setting.name == name and value not in known:
             raise ConfigurationError(f"{name} is {value!r} (from {setting.origin}): use {', '.join(known)}.")
     return Setting(setting.name, value, setting.origin)
+
+
+SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "": False}
+
+
+def _switch(setting: Setting) -> bool:
+    found = setting.value if isinstance(setting.value, bool) else SWITCH.get(str(setting.value).strip().lower())
+    if not isinstance(found, bool):
+        raise ConfigurationError(f"{setting.name} is {setting.value!r} (from {setting.origin}): use 1 or 0, true or false.")
+    return found
 
 
 def _number(setting: Setting, kind: type[int] | type[float], least: int) -> float:

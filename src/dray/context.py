@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -27,11 +28,14 @@ class Notes(Protocol):
 class JobContext:
     """The job that is running, as `current_job()` gives it."""
 
-    __slots__ = ("_cancelled", "_deadline", "_ends", "_job", "_notes", "app", "ended", "saw_cancelled")
+    __slots__ = ("_cancelled", "_deadline", "_ends", "_job", "_node", "_notes", "app", "ended", "saw_cancelled")
 
-    def __init__(self, job: Claimed, notes: Notes, app: Any, deadline: float | None = None) -> None:
+    def __init__(
+        self, job: Claimed, notes: Notes, app: Any, deadline: float | None = None, node: Callable[[], int | None] = lambda: None
+    ) -> None:
         self._job = job
         self._notes = notes
+        self._node = node
         self._deadline = deadline
         self._ends = None if deadline is None else time.monotonic() + deadline - time.time()
         self._cancelled: str | None = None
@@ -56,6 +60,11 @@ class JobContext:
     def queue(self) -> str:
         """The queue that the job came from."""
         return self._job.queue
+
+    @property
+    def node(self) -> int | None:
+        """The number of the worker that runs it, as `dray workers` tells it."""
+        return self._node()
 
     @property
     def attempt(self) -> int:

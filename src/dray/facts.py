@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from dray.model.clock import SECOND
 from dray.model.ids import from_text
 from dray.model.job import JobInfo, State
+from dray.nodes import DEAF, info, knows, serves, slots
 from dray.store.plan import Now, Plan, reads
 from dray.store.protocol import Store
 from dray.store.values import Filter, Holder, NodeInfo, QueueInfo, RunRecord, ScheduleRow
@@ -17,7 +17,8 @@ from dray.store.values import Filter, Holder, NodeInfo, QueueInfo, RunRecord, Sc
 if TYPE_CHECKING:
     from dray.insight import Insight
 
-DEAF = 30 * SECOND  # a worker with free slots looks for jobs at least every few seconds
+__all__ = ["DEAF", "UNFINISHED", "Facts", "gather", "info", "knows", "serves", "slots", "store_now"]
+
 UNFINISHED = frozenset(State) - frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
 
@@ -78,29 +79,3 @@ def _holder(store: Store, job: JobInfo) -> Holder | None:
         return None
     found: Holder | None = store.run(ask, from_text(job.id))
     return found
-
-
-# -- what a worker says of itself; one that says nothing is taken to do everything
-
-
-def info(node: NodeInfo, key: str) -> Any:
-    """A value of what the worker wrote when it entered; None if it is not there."""
-    return node.info.get(key) if isinstance(node.info, dict) else None
-
-
-def serves(node: NodeInfo, queue: str) -> bool:
-    """Whether the worker looks into that queue."""
-    queues = info(node, "queues")
-    return queues is None or queue in queues
-
-
-def knows(node: NodeInfo, task: str) -> bool:
-    """Whether the worker's code has that task."""
-    tasks = info(node, "tasks")
-    return tasks is None or task in tasks
-
-
-def slots(node: NodeInfo, executor: str) -> int | None:
-    """How many functions of a kind the worker runs at once; None if it does not say."""
-    room = info(node, "slots")
-    return room.get(executor) if isinstance(room, dict) else None

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+import msgspec
+
 from dray.errors import ConfigurationError, UnknownSchedule
 from dray.handle import AnyResult, JobHandle
-from dray.model.job import NewJob
+from dray.model.job import JobOptions, NewJob
 from dray.model.schedule import Schedule, parse_trigger
 from dray.store.protocol import Store
 from dray.store.values import ScheduleRow
@@ -130,9 +132,15 @@ def schedule_row(
     job: NewJob = call.job(bytes(16))
     return ScheduleRow(
         name=name, task=job.task, queue=job.queue, executor=job.executor, priority=job.priority,
-        max_attempts=job.max_attempts, spec=trigger.spec, tz=trigger.tz, args=job.args, options=job.options, tags=job.tags,
-        catch_up=catch_up, window=window, overlap=overlap, origin=origin,
+        max_attempts=job.max_attempts, spec=trigger.spec, tz=trigger.tz, args=job.args,
+        options=named(job.options, name), tags=job.tags, catch_up=catch_up, window=window, overlap=overlap, origin=origin,
     )  # fmt: skip
+
+
+def named(options: bytes | None, schedule: str) -> bytes:
+    """What is kept with the jobs of a schedule: whoever watches their runs is to know whose they are."""
+    kept = JobOptions() if options is None else msgspec.json.decode(options, type=JobOptions)
+    return msgspec.json.encode(msgspec.structs.replace(kept, schedule=schedule))
 
 
 def next_runs(row: ScheduleRow, count: int, after: datetime | None = None) -> list[datetime]:

@@ -92,3 +92,23 @@ def test_ids_or_a_filter(run, app, args: tuple[str, ...]) -> None:
 
 def test_nothing_matches(run, app) -> None:
     assert run("retry", "--filter", "queue:none", "--yes").stdout == "No jobs match.\n"
+
+
+def test_the_whole_grammar_serves_a_filter(run, app) -> None:
+    app.enqueue_many([app.task_named("add").call(n) for n in (41, 42, 421)])
+    told = json.loads(run("cancel", "--filter", "args.a:42 -queue:mail age:<1h", "--yes", "--json").stdout)
+    assert told == {"matched": 1, "answers": {"cancelled": 1}}
+    (job,) = app.insight.jobs("state:cancelled").jobs
+    assert job.args == {"a": 42}
+    assert "write age:>5m" in run("cancel", "--filter", "age:5m", "--yes", code=2).stderr
+
+
+def test_who_did_it_is_written_down(run, app) -> None:
+    handle = app.task_named("add").enqueue(1)
+    run("cancel", handle.id)
+    run("delete", "--filter", "task:shop.*", "--yes")
+    bulk, one = app.insight.audits()
+    assert (one.action, one.target, one.detail, one.via) == ("cancel", handle.id, "1 cancelled", "cli")
+    assert (bulk.action, bulk.detail) == ("delete", "1 deleted")
+    assert "task:shop.*" in bulk.target
+    assert "@" in one.by

@@ -33,7 +33,7 @@ def test_a_pipe_gets_tab_separated_values(run, app) -> None:
 def test_json_has_stable_keys_and_times_with_a_zone(run, app) -> None:
     handle = app.task_named("send").using(delay="1h").enqueue(2)
     page = json.loads(run("jobs", "--json").stdout)
-    assert set(page) == {"jobs", "next"}
+    assert set(page) == {"jobs", "next", "searched"}
     (job,) = page["jobs"]
     assert set(job) == KEYS
     assert (job["id"], job["args"], job["tags"], job["state"]) == (handle.id, {"user_id": 2}, ["vip"], "scheduled")
@@ -160,3 +160,39 @@ def test_explain_says_why_and_what_to_do(run, app) -> None:
     told = json.loads(run("explain", handle.id, "--json").stdout)
     assert set(told) == {"id", "task", "queue", "state", "code", "why", "do", "command", "also"}
     assert (told["code"], told["command"]) == ("no-worker", "dray worker TARGET")
+
+
+def test_a_search_that_stops_at_its_bound_says_so_and_goes_on(run, app, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dray.store.sql.find.FindPlans.looks_at", (5, 5, 5))
+    monkeypatch.setattr("dray.store.sql.find.GLANCE", 5)
+    monkeypatch.setattr("dray.store.sql.find.ALIKE", 5)
+    app.enqueue_many([app.task_named("add").call(n) for n in range(12)])
+    stopped = run("jobs", "args.a:1")
+    assert lines(stopped)[1:] == []
+    assert "Searched the newest 5 jobs; --all goes on (or --before " in stopped.stderr
+    assert "No jobs match" not in stopped.stderr
+    page = json.loads(run("jobs", "args.a:1", "--json").stdout)
+    assert (page["jobs"], page["searched"]) == ([], 5)
+    assert "Searched the next 5 jobs" in run("jobs", "args.a:1", "--before", page["next"]).stderr
+    (found,) = json.loads(run("jobs", "args.a:1", "--all", "--json").stdout)["jobs"]
+    assert found["args"]["a"] == 1
+    assert "No jobs match." in run("jobs", "args.a:99", "--all").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("age:5m",), "write age:>5m or age:<5m"),
+        (("--before", "x"), "where a page of jobs ended"),
+        (("tenant:acme",), "no tenant is kept"),
+    ],
+)
+def test_a_search_that_says_nothing_is_a_usage_error(run, app, words: tuple[str, ...], said: str) -> None:
+    assert said in run("jobs", *words, code=2).stderr
+
+
+def test_options_may_have_blanks(run, app) -> None:
+    app.task_named("add").using(tags=["very important"], queue="my mail").enqueue(1)
+    app.task_named("add").enqueue(1)
+    for words in (("--tag", "very important"), ("--queue", "my mail"), ('tag:"very important"',)):
+        assert len(json.loads(run("jobs", *words, "--json").stdout)["jobs"]) == 1

@@ -50,7 +50,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def test_an_ask_wakes_a_worker_elsewhere(url: str) -> None:
-    with closing(open_store(url)) as worker, closing(open_store(url)) as operator:
+    with closing(open_store(url)) as worker, closing(open_store(url)) as other:
+        operator = worker if url.startswith("sqlite") else other  # whose bell rings in this process for its own listeners only
         node = worker.run(worker.plans.enter, NodeEntry("w", "here", 1))
         listener = worker.listen("orders")
         try:
@@ -156,7 +157,7 @@ def test_space_on_sqlite_is_near_the_truth(tmp_path: Path, size: int) -> None:
             "select m.tbl_name, sum(d.pgsize) from dbstat d join sqlite_master m on m.name = d.name group by 1"
         ).fetchall())  # fmt: skip
         pages = store.session.writer.execute("pragma page_count").fetchone()[0] * 4096
-    assert exact["dray_job"] > 150 * 4096 * 5, "more than what is looked at"
+    assert exact["dray_job"] > 3 * space.SAMPLE * 4096, "far more than what is looked at"
     for name in ("dray_job", "dray_figure"):
         assert found[name].size == pytest.approx(exact[name], rel=0.3), name
         assert found[name].rows == pytest.approx(n, rel=0.3), name

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from servers.postgres import Cluster
 
 MILLION = 1_000_000
+FIGURES = 200_000
 NOW = 1_800_000_000_000_000
 SAY = PostgresPlans("dray").say
 ID = "decode(lpad(to_hex(g), 32, '0'), 'hex')"
@@ -44,14 +45,27 @@ insert into dray.dray_done
     from generate_series({2 * MILLION + 1}, {3 * MILLION}) g;
 update dray.dray_job set state = 2, node = 1 where seq <= 200 and state = 1;
 select setval(pg_get_serial_sequence('dray.dray_job', 'seq'), {3 * MILLION});
+insert into dray.dray_figure (kind, span, series, at, source, data)
+    select kind, 60, kind || chr(9) || '60' || chr(9) || 'q' || chr(9) || g % 1000, g * 60000000::bigint, '', ''
+    from generate_series(1, {FIGURES}) g, lateral (select case when g % 2 = 0 then 'work' else 'use' end) k (kind);
+insert into dray.dray_audit (at, by, via, action, target, detail) select g, '', '', '', '', '' from generate_series(1, 12000) g;
 insert into dray.dray_node (name, host, pid, boot, until, entered, renewed, info)
     select 'n', 'h', 1, 'server', {NOW} * 2, 1, 1, '' from generate_series(1, 50) g;
 """
-EMPTY_STATISTICS = "analyze dray.dray_job, dray.dray_done, dray.dray_lane, dray.dray_node"
+EMPTY_STATISTICS = "analyze dray.dray_job, dray.dray_done, dray.dray_lane, dray.dray_node, dray.dray_figure, dray.dray_audit"
 LANES = "array[1,2,3,4,5,6,7,8,9]::int[]"
 LOWS = "array[0,0,0,0,0,0,0,0,0]::bigint[]"
 SEQS = f"'{{{','.join(str(n) for n in range(2, 202, 2))}}}'::bigint[]"
 CLAIMS = f"'{{{','.join('0' * 100)}}}'::int[]"
+HUNDRED = range(1, 101)
+KEYS = {
+    "kinds": f"array[{','.join(['$$work$$'] * 100)}]", "spans": f"array[{','.join(['60'] * 100)}]",
+    "names": f"array[{','.join(f'$$q$$ || chr(9) || {n * 2}' for n in HUNDRED)}]",
+    "ats": f"array[{','.join(str(n * 120_000_000) for n in HUNDRED)}]::bigint[]",
+    "sources": f"array[{','.join(['$$$$'] * 100)}]",
+}  # fmt: skip
+WHILE = {"kind": "'work'", "span": "60", "n": "20000"}
+END = str(1 << 62)
 AN_ID = "decode(lpad(to_hex(777776), 32, '0'), 'hex')"
 #: name: its parameters, and how many pages it may touch
 CASES: dict[str, tuple[dict[str, str], int]] = {
@@ -81,18 +95,14 @@ CASES: dict[str, tuple[dict[str, str], int]] = {
         {"seq": "500000", "state": "1", "now": str(NOW), "keep": "1", "lane": "1", "reason": "'x'"}, 80,
     ),
     "oldest_ready": ({"queue": "'q1'", "lanes": LANES, "lows": LOWS}, 120),
-    "find": (
-        {
-            "open": "true", "final": "true", "before": "null", "states": "null", "queue": "null", "task": "null", "tag": "null",
-            "schedule": "null", "text": "null", "n": "50",
-        }, 600,
-    ),
-    "find_failed": (
-        {
-            "state": "6", "before": "null", "queue": "null", "task": "null", "tag": "null", "schedule": "null", "text": "null",
-            "n": "50",
-        }, 600,
-    ),
+    "find": ({"open": "true", "final": "true", "before": END, "floor": "0", "n": "50"}, 200),
+    "find_floor": ({"open": "true", "final": "true", "before": END, "most": "1000"}, 150),
+    "find_ended": ({"failed": "true", "cancelled": "true", "before": END, "floor": "0", "n": "50"}, 200),
+    "find_ended_floor": ({"failed": "true", "cancelled": "true", "before": END, "most": "1000"}, 1200),
+    "find_listed": ({"running": "true", "blocked": "true", "scheduled": "false", "most": "400"}, 4000),
+    "find_by_id": ({"low": AN_ID, "high": AN_ID, "n": "1001"}, 30),
+    "find_among": ({"seqs": SEQS}, 1500),
+    "find_rows": ({"seqs": SEQS}, 2000),
     "add_one": (
         {
             "now": "null", "at": "null", "delay": "0", "expires_at": "null", "expires_in": "null", "id": "'\\x01'::bytea",
@@ -143,6 +153,10 @@ def test_every_statement_touches_only_what_it_needs(server: psycopg.Connection[A
         assert touched <= most, f"{name} touched {touched} pages, with {plan} plans and {statistics} statistics:\n{text}"
         assert "Seq Scan on dray_job" not in text, f"{name}:\n{text}"
         assert "Seq Scan on dray_done" not in text, f"{name}:\n{text}"
+        if name.startswith("figure"):
+            index = {"figures": "dray_figure_at", "figures_old": "dray_figure_old"}.get(name, "dray_figure_pkey")
+            assert f"Index Scan using {index} on dray_figure" in text or name == "figure_put", f"{name}:\n{text}"
+            assert not re.search("Sort|Join", text), f"{name}:\n{text}"
 
 
 def run(server: psycopg.Connection[Any], sentence: str, values: dict[str, str], plan: str) -> tuple[int, str]:

@@ -225,7 +225,7 @@ def test_older_code_is_refused_by_what_no_longer_serves_it(made: str, connect: A
     schema.migrate(connect(made), place_of(made))
     knows()
     for migrate in (False, True):
-        with pytest.raises(SchemaMismatch, match=f"up to {NEWEST}, and that one needs a Dray that knows schema {NEWEST + 1}; install"):
+        with pytest.raises(SchemaMismatch, match=f"up to {NEWEST}, and .* a Dray that knows schema {NEWEST + 1}; install"):
             open_store(made, migrate=migrate)
 
 
@@ -235,7 +235,7 @@ def test_newer_code_works_with_the_schema_before_its_own(made: str, knows: Any) 
     essentials(store)
     store.close()
     knows(MORE, THIRD)
-    with pytest.raises(SchemaMismatch, match=f"has schema {NEWEST}, .* needs {NEWEST + 1} or {NEWEST + 2}; run `dray migrate` on it"):
+    with pytest.raises(SchemaMismatch, match=f"has schema {NEWEST}, .* needs {NEWEST + 1} or {NEWEST + 2}; run `dray migrate`"):
         open_store(made, migrate=False)
 
 

@@ -15,7 +15,7 @@ from dray.model.job import Executor
 from dray.model.lifecycle import Move, decide
 from dray.model.outcome import ErrorRecord, Raised, Returned
 from dray.store.sqlite.store import SqliteStore, sentences
-from dray.store.values import Filter, NodeEntry, Want
+from dray.store.values import Figure, Filter, NodeEntry, Want
 from dray.testing.suite.scene import new_jobs
 
 FINISHED = FUTURE = 1_000_000
@@ -30,6 +30,12 @@ select cast(printf('%s%014d', :mark, n) as blob), 't', 'default', 0, 0, :due + n
 from number
 """
 
+FIGURES = """
+with recursive number (n) as (select 0 union all select n + 1 from number where n < 200000)
+insert into dray_figure (kind, span, name, at, source, data)
+select case when n % 2 then 'work' else 'use' end, 60, 'q' || char(9) || n % 1000, (n + 1) * 60000000, '', x'90' from number
+"""
+
 # The index (or the primary key) that each sentence must go by; None: several, looked at below.
 INDEXES = {
     "claim": "dray_job_ready", "claim_parked": "dray_job_parked", "promote": "dray_job_due", "due_first": "dray_job_due",
@@ -38,16 +44,25 @@ INDEXES = {
     "park": "INTEGER PRIMARY KEY", "progress": "INTEGER PRIMARY KEY", "prune": "dray_job_prune", "expiring": "dray_job_expires",
     "running_of": "dray_job_running", "running_count": "dray_job_running", "orders": "dray_job_running",
     "nodes_orphaned": "dray_job_running", "lanes": "dray_job_ready", "holds": "dray_job_parked", "ready_any": "dray_job_ready",
-    "oldest_ready": "dray_job_ready", "find_ended": "dray_job_ended", "find_running": "dray_job_running", "get": "dray_job_id",
+    "oldest_ready": "dray_job_ready", "find": "INTEGER PRIMARY KEY", "find_floor": "INTEGER PRIMARY KEY", "get": "dray_job_id",
     "outcome_of": "dray_job_id", "seq_of": "dray_job_id", "by_prefix": "dray_job_id", "schedule_unfinished": "dray_job_schedule",
     "blocked_schedules": "dray_job_schedule", "schedule_next": "dray_schedule_next", "prune_job": "INTEGER PRIMARY KEY",
-    "prune_history": "PRIMARY KEY",
+    "find_ended": "dray_job_ended (state=? AND rowid>? AND rowid<?)", "find_ended_floor": "dray_job_ended (state=? AND rowid<?)",
+    "find_listed": "INDEX dray_job_", "find_by_id": "dray_job_id (id>? AND id<?)",
+    "find_among": "INTEGER PRIMARY KEY", "find_rows": "INTEGER PRIMARY KEY", "prune_history": "PRIMARY KEY",
     "prune_log": "PRIMARY KEY", "logs": "PRIMARY KEY", "history": "PRIMARY KEY", "extend": "INTEGER PRIMARY KEY",
+    "figure_drop": "source=?)",  # all of the key, whichever index that is
+    "figures": "dray_figure_at (kind=? AND span=? AND at>? AND at<?)", "figures_old": "dray_figure_old (span=? AND at<?)",
+    "figures_named": "PRIMARY KEY (kind=? AND span=? AND name=? AND at>? AND at<?)", "audits": "INTEGER PRIMARY KEY",
+    "audit_prune": "INTEGER PRIMARY KEY", "asks_held": "INTEGER PRIMARY KEY", "asked": "INTEGER PRIMARY KEY",
+    "ask": "INTEGER PRIMARY KEY", "answer": "INTEGER PRIMARY KEY", "answered": "INTEGER PRIMARY KEY",
 }  # fmt: skip
 PARAMETERS: dict[str, Any] = {
     "node": 1, "now": 1, "queue": "default", "executor": 0, "n": 10, "hold": "task:x", "seq": 1, "claim": 1, "id": b"x",
-    "before": None, "states": None, "task": None, "tag": None, "schedule": None, "text": None, "name": "s", "low": b"",
-    "high": b"x", "after": 0, "keep": 0.0,
+    "before": 1 << 62, "name": "s", "low": b"",
+    "high": b"x", "after": 0, "keep": 0.0, "kind": "work", "span": 60, "since": 0, "until": 1,
+    "floor": 0, "most": 10, "seqs": "[1]", "failed": 1, "cancelled": 1, "ready": 1, "scheduled": 1,
+    "running": 1, "blocked": 1, "sleeping": 1, "old": 1, "number": 1, "asks": b"", "answer": "",
 }  # fmt: skip
 
 
@@ -69,6 +84,7 @@ class Big:
         fill(FILL, {**common, "mark": "a", "count": FINISHED, "due": 0, "state": 5, "states": 3, "keep": 86_400 * SECOND})
         fill(FILL, {**common, "mark": "b", "count": FUTURE, "due": now + 3600 * SECOND, "state": 0})
         fill(FILL, {**common, "mark": "c", "count": READY, "due": now - 3600 * SECOND, "state": 1})
+        fill(FIGURES)
         fill("insert into dray_tally select queue, state, count(*) from dray_job group by queue, state")
         fill("commit")
 
@@ -144,7 +160,13 @@ def test_a_sentence_goes_by_its_index(believing: Big, name: str) -> None:
         assert not line.startswith("SCAN dray_job") or INDEXES[name] in line, plan
 
 
-@pytest.mark.parametrize("name", ["claim", "claim_parked", "due_first", "promote", "prune", "lanes", "holds", "oldest_ready"])
+SORTED = (
+    "claim", "claim_parked", "due_first", "promote", "prune", "lanes", "holds", "oldest_ready", "figures", "figures_named",
+    "figures_old", "audits",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SORTED)
 def test_no_sentence_sorts_more_than_it_takes(big: Big, name: str) -> None:
     assert not any("TEMP B-TREE" in line for line in big.plan_of(name)), big.plan_of(name)
 
@@ -188,6 +210,17 @@ def life(place: Big, n: int = 50) -> dict[str, int]:
     assert gone == 0
     steps["tick"], _ = place.steps(p.tick)
     steps["get"], _ = place.steps(p.get, catch.jobs[0].id)
+    figure = Figure("failures", 0, 60, "x", b"")
+    steps["put figures"], _ = place.steps(p.put_figures, [figure], [figure])
+    for name in (None, "x"):
+        steps[f"figures of {name}"], rows = place.steps(p.figures, "failures", 60, 0, 1 << 50, name)
+        assert rows == [figure]
+    steps["figures of work"], rows = place.steps(p.figures, "work", 60, 0, 3 * 60 * SECOND, "q\tt")
+    assert rows == []
+    steps["old figures"], rows = place.steps(p.old_figures, 60, 60 * SECOND)
+    assert rows == [figure]
+    steps["put figures"], _ = place.steps(p.put_figures, [figure], [figure])
+    steps["asked"], _ = place.steps(p.asked, place.node)
     steps["counts"], _ = place.steps(p.counts)
     steps["queues"], _ = place.steps(p.queues)
     steps["find"], page = place.steps(p.find, Filter(), 10)

@@ -22,7 +22,7 @@ from dray.store.redis.plans import RedisPlans
 from dray.store.redis.scripts import FOLDER, Script
 from dray.store.redis.store import RedisStore
 from dray.store.redis.trouble import Gone
-from dray.store.values import NodeEntry, Want
+from dray.store.values import AuditEntry, Figure, NodeEntry, Want
 from dray.testing.suite.scene import DONE, TASK, Scene, new_jobs, raised
 from dray.testing.suite.schedules import row
 
@@ -135,6 +135,24 @@ def test_a_tick_whose_answer_was_lost_has_fired_once(s: Scene, lose: Lose) -> No
     assert s.do(s.plans.counts) == {"default": {"ready": 2}}
 
 
+def test_what_insight_writes_may_be_sent_again(s: Scene, lose: Lose) -> None:
+    p, node, figure = s.plans, s.enter(), Figure("work", 60_000_000, 60, "", b"")
+    for verb, args in (
+        (p.put_figures, ([figure],)), (p.ask, (node, "dump")), (p.answer, (node, 2, "here")), (p.prune_audit, (9, 9.0)),
+    ):  # fmt: skip
+        s.do(verb, *args)  # the server has to learn the script first
+        lose()
+        s.do(verb, *args)
+    assert s.do(p.old_figures, 60, 1 << 50) == [figure]
+    assert s.do(p.answered, node) == (s.clock.wall(), "here")
+    assert [ask.number for ask in s.do(p.asked, node)] == [1, 3], "what was asked again is asked twice"
+    s.do(p.write_audit, AuditEntry("ann", "cli", "retry", "1"))
+    lose()
+    with pytest.raises(StoreError):  # it would be there twice
+        s.do(p.write_audit, AuditEntry("ann", "cli", "retry", "2"))
+    assert [one.target for one in s.do(p.audits)] == ["2", "1"]
+
+
 @pytest.mark.parametrize("verb", ["elect", "release", "extend", "put_schedule", "bury", "leave"])
 def test_what_may_be_sent_again_is(s: Scene, lose: Lose, verb: str) -> None:
     id_ = s.add_one()
@@ -229,8 +247,8 @@ def test_jobs_that_are_not_in_their_place_are_put_there(url: str, valkey: Server
 
 
 def test_no_script_walks_over_everything() -> None:
-    """What is read whole is only what has a line for each queue, or for each schedule."""
-    allowed = {"counts.lua": "HGETALL", "schedules.lua": "HGETALL", "queue_names.lua": "HKEYS"}
+    """What is read whole is only what has a line for each queue, for each schedule, or for each worker that was asked."""
+    allowed = {"counts.lua": "HGETALL", "schedules.lua": "HGETALL", "queue_names.lua": "HKEYS", "ask.lua": "HKEYS"}
     for file in FOLDER.rglob("*.lua"):
         words = set(re.findall(r"'(KEYS|SCAN|SMEMBERS|HGETALL|HKEYS|HVALS|LRANGE|FLUSHALL)'", file.read_text(encoding="utf-8")))
         assert words <= {allowed.get(file.name)}, file.name

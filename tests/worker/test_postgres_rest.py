@@ -69,7 +69,8 @@ def test_an_idle_node_is_at_rest(tmp_path: Path, new_cluster: Any) -> None:
                 assert server.execute(OPEN, name) == []
             there = statements(server, name)[len(before) :]
             print(f"{len(there) / 10:.1f} queries a second at rest")
-            assert 3 <= len(there) <= 11, "\n".join(there)  # one more may fall into any ten seconds
+            # One more may fall into any ten seconds; and the figures, which are seen to once a minute.
+            assert 3 <= len(there) <= 11 + 12, "\n".join(there)
         finally:
             place.close()
 

@@ -76,7 +76,7 @@ def test_an_idle_node_is_at_rest(place: Place, server: Server) -> None:
         most = max(most, *(sockets(pid, server.port) for pid in (worker.pid, worker.child())))
     there = asked(server) - before
     print(f"{there / 8:.1f} commands a second at rest, {most} connections")
-    assert 3 <= there <= 16
+    assert 3 <= there <= 16 + 12, "the latter for the figures, which are seen to once a minute"
     assert most <= 3
 
 

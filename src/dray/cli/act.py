@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,10 +14,10 @@ from dray.model.job import FINAL, State
 from dray.wording import count
 
 if TYPE_CHECKING:
-    from dray.insight import Insight
+    from dray.insight import BulkReport
+    from dray.insight.act import Action
+    from dray.model.filter import Filter
 
-BATCH = 500  # jobs in one transaction, so that workers are not held up
-PAGE = 1000
 NOT_FOUND = 3
 
 # What a filter without state: means for each verb: what the verb is for, never more than one would expect.
@@ -47,21 +47,18 @@ def retry(**given: Any) -> int:
 
     With --filter and no state: in it, failed and cancelled jobs are meant.
     """
-    return _act("retry", "retried", "ready", RETRIED, lambda insight: insight.retry, **given)
+    return _act("retry", "retried", "ready", RETRIED, **given)
 
 
 @click.command()
 @click.option("--reason", default="", metavar="TEXT", help="Why; it is kept with the job.")
 @acting
-def cancel(reason: str, **given: Any) -> int:
+def cancel(**given: Any) -> int:
     """Cancel jobs; running ones are told to stop.
 
     With --filter and no state: in it, all unfinished jobs are meant.
     """
-    return _act(
-        "cancel", "cancelled", "cancelled", CANCELLED,
-        lambda insight: lambda ids: insight.cancel(ids, reason), **given,
-    )  # fmt: skip
+    return _act("cancel", "cancelled", "cancelled", CANCELLED, **given)
 
 
 @click.command()
@@ -71,12 +68,12 @@ def delete(**given: Any) -> int:
 
     With --filter and no state: in it, only final jobs are meant.
     """
-    return _act("delete", "deleted", "deleted", FINAL, lambda insight: insight.delete, **given)
+    return _act("delete", "deleted", "deleted", FINAL, **given)
 
 
 def _act(
-    verb: str, done: str, good: str, meant: frozenset[State], how: Callable[[Insight], Callable[[Sequence[str]], Answers]],
-    *, ids: tuple[str, ...], wanted: str | None, yes: bool, dry_run: bool, url: str | None, as_json: bool,
+    verb: Action, done: str, good: str, meant: frozenset[State], *, ids: tuple[str, ...], wanted: str | None, yes: bool,
+    dry_run: bool, url: str | None, as_json: bool, reason: str = "",
 ) -> int:  # fmt: skip
     if bool(ids) == (wanted is not None):
         raise click.UsageError(f"Say which jobs to {verb}: give their ids, or --filter.")
@@ -84,60 +81,45 @@ def _act(
         if wanted is None:
             chosen = [insight.resolve(id_) for id_ in ids]
             if dry_run:
-                return _report_dry(chosen, {}, verb, as_json)
-            return _report_ids(how(insight)(chosen), verb, done, good, as_json)
-        chosen, states = matching(insight, wanted, meant)
-        if dry_run or not chosen:
-            return _report_dry(chosen, states, verb, as_json)
-        told = ", ".join(f"{n:,} {state}" for state, n in states.items())
-        question = f"{count(len(chosen), 'job')} match{'es' if len(chosen) == 1 else ''} ({told}). {verb.capitalize()} them?"
+                return _report_dry(len(chosen), {}, verb, as_json)
+            more = (reason,) if verb == "cancel" else ()
+            return _report_ids(getattr(insight, verb)(chosen, *more), verb, done, good, as_json)
+        what = _filter(wanted, meant)
+        found = insight.count(what, None)
+        if dry_run or not found.n:
+            return _report_dry(found.n, found.states, verb, as_json)
+        told = ", ".join(f"{n:,} {state}" for state, n in found.states.items())
+        question = f"{count(found.n, 'job')} match{'es' if found.n == 1 else ''} ({told}). {verb.capitalize()} them?"
         if not output.confirm(question, yes):
             output.say("Nothing was changed.")
             return 1
-        return _report_many(_in_batches(how(insight), chosen, verb), len(chosen), done, good, as_json)
+        reports: list[BulkReport] = []
+
+        def work(report: Callable[[int], None]) -> None:
+            reports.append(insight.bulk(what, verb, progress=lambda done, _: report(done), reason=reason))
+
+        output.progress(found.n, verb, work)
+        return _report_many(Counter(reports[0].answers), reports[0].matched, done, good, as_json)
 
 
-def matching(insight: Insight, wanted: str, meant: frozenset[State]) -> tuple[list[str], Counter[str]]:
-    """The ids of all jobs that match, and how many are in each state."""
+def _filter(wanted: str, meant: frozenset[State]) -> Filter:
+    """What a text means; without a state in it, only the states that are meant."""
     from msgspec.structs import replace
 
-    from dray.insight import parse_filter
+    from dray.search import parse
 
-    what = parse_filter(wanted)
-    if what.states is None:
-        what = replace(what, states=meant)
-    found: list[str] = []
-    states: Counter[str] = Counter()
-    before = None
-    while True:
-        page = insight.jobs(what, limit=PAGE, before=before)
-        found += [job.id for job in page.jobs]
-        states.update(str(job.state) for job in page.jobs)
-        before = page.next
-        if before is None:
-            return found, states
+    what = parse(wanted)
+    return what if what.states is not None else replace(what, states=meant)
 
 
-def _in_batches(do: Callable[[Sequence[str]], Answers], chosen: list[str], verb: str) -> Counter[str]:
-    answers: Counter[str] = Counter()
-
-    def work(report: Callable[[int], None]) -> None:
-        for start in range(0, len(chosen), BATCH):
-            answers.update(do(chosen[start : start + BATCH]).values())
-            report(min(start + BATCH, len(chosen)))
-
-    output.progress(len(chosen), verb, work)
-    return answers
-
-
-def _report_dry(chosen: list[str], states: Counter[str] | dict[str, int], verb: str, as_json: bool) -> int:
+def _report_dry(matched: int, states: Mapping[str, int], verb: str, as_json: bool) -> int:
     if as_json:
-        output.emit({"matched": len(chosen), "states": dict(states), "answers": {}})
-    elif not chosen:
+        output.emit({"matched": matched, "states": dict(states), "answers": {}})
+    elif not matched:
         click.echo("No jobs match.")
     else:
         told = f" ({', '.join(f'{n:,} {state}' for state, n in states.items())})" if states else ""
-        click.echo(f"{count(len(chosen), 'job')}{told} would be asked to {verb}; nothing was changed.")
+        click.echo(f"{count(matched, 'job')}{told} would be asked to {verb}; nothing was changed.")
     return 0
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dray.cli import output
 from dray.cli.options import app_of, app_option, complete_job, complete_queue, looking, store_options
 from dray.cli.view import STATES, job_json, moment_of, note_of, short_ids
+from dray.store.values import Page
+
+if TYPE_CHECKING:
+    from dray.insight import Insight
 
 
 @click.command()
@@ -19,23 +23,25 @@ from dray.cli.view import STATES, job_json, moment_of, note_of, short_ids
 @click.option("--tag", metavar="TAG", help="Only jobs with this tag.")
 @click.option("--schedule", metavar="NAME", help="Only jobs that this schedule fired.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, metavar="N", help="How many to show.")
-@click.option("--before", type=int, metavar="N", help="The page after one that ended with `--before N`.")
+@click.option("--before", metavar="PLACE", help="The page after one that ended with `--before PLACE`.")
+@click.option("--all", "whole", is_flag=True, help="Look at every job, however many there are, until enough are found.")
 @store_options
 def jobs(
-    filter: tuple[str, ...], limit: int, before: int | None, url: str | None, as_json: bool, **flags: str | None
+    filter: tuple[str, ...], limit: int, before: str | None, whole: bool, url: str | None, as_json: bool, **flags: str | None
 ) -> None:
     """List jobs, the newest first.
 
-    FILTER is words such as state:failed queue:mail task:send_* tag:vip schedule:weekly; any other word is looked for in the
-    arguments and errors.
+    FILTER is words such as state:failed queue:mail task:send_* args.user.id:42 tag:vip error:Timeout age:>5m -worker:web-1; any
+    other word is looked for in the arguments and errors. docs/search.md tells all of them.
     """
     from dray.facts import store_now
+    from dray.search import word
 
-    wanted = " ".join([*filter, *(f"{key}:{value}" for key, value in flags.items() if value is not None)])
+    wanted = " ".join([*filter, *(word(key, value) for key, value in flags.items() if value is not None)])
     with looking(url) as insight:
-        page = insight.jobs(wanted, limit=limit, before=before)
+        page = find(insight, wanted, limit, before, whole)
         if as_json:
-            output.emit({"jobs": [job_json(job) for job in page.jobs], "next": page.next})
+            output.emit({"jobs": [job_json(job) for job in page.jobs], "next": page.next, "searched": page.searched})
             return
         now = store_now(insight.store)
         shorts = short_ids(insight, [job.id for job in page.jobs])
@@ -46,11 +52,23 @@ def jobs(
         )
         for job in page.jobs
     ]  # fmt: skip
-    if not rows:
+    if not rows and page.searched is None:
         output.say("No jobs match." if wanted else "There are no jobs.")
     output.table(("id", "task", "queue", "state", "tries", "when", "note"), rows, wide=("note",))
-    if page.next is not None:
+    if page.searched is not None:
+        place = "newest " if before is None else "next "
+        output.say(f"Searched the {place}{page.searched:,} jobs; --all goes on (or --before {page.next}).", "bright_black")
+    elif page.next is not None:
         output.say(f"There may be more: add --before {page.next} (or --limit).", "bright_black")
+
+
+def find(insight: Insight, wanted: str, limit: int, before: str | None, whole: bool) -> Page:
+    """A page of jobs. `whole`: the search goes on where it stopped at its bound."""
+    page = insight.jobs(wanted, limit=limit, before=before)
+    while whole and page.searched is not None and page.next is not None:
+        more = insight.jobs(wanted, limit=limit - len(page.jobs), before=page.next)
+        page = Page(page.jobs + more.jobs, more.next, more.searched)
+    return page
 
 
 @click.command()

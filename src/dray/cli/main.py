@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from dray import __version__
-from dray.cli import act, bench, check, enqueue, jobs, migrate, queues, schedules, setup, work
+from dray.cli import act, bench, check, enqueue, health, jobs, migrate, queues, schedules, setup, work
 from dray.errors import (
     DrayError,
     EnqueueError,
@@ -122,7 +122,7 @@ def cli(ctx: click.Context) -> None:
         ctx.color = False
 
 
-for module in (work, queues, jobs, act, schedules, enqueue, migrate, setup, check, bench):
+for module in (work, health, queues, jobs, act, schedules, enqueue, migrate, setup, check, bench):
     for command in module.COMMANDS:
         cli.add_command(command)
 

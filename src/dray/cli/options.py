@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,9 +107,19 @@ def existing_file(url: str) -> Path:
     return path
 
 
+def operator() -> str:
+    """Who acts: user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
+
+
 @contextlib.contextmanager
-def looking(url: str | None) -> Iterator[Insight]:
-    """The store of a command that only needs the store; never makes one by accident. Raises StoreError, ConfigurationError."""
+def looking(url: str | None, via: str = "cli") -> Iterator[Insight]:
+    """The store of a command that only needs the store; never makes one by accident. What is done to it is written to the audit as
+    the operator's. Raises StoreError, ConfigurationError."""
     from dray.insight import Insight
     from dray.store.open import open_store
 
@@ -116,7 +128,7 @@ def looking(url: str | None) -> Iterator[Insight]:
         existing_file(chosen)
     store = open_store(chosen, migrate=False)
     try:
-        yield Insight(store)
+        yield Insight(store, operator(), via)
     finally:
         store.close()
 

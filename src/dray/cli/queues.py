@@ -1,31 +1,39 @@
-"""`dray status`, `dray queues`, `dray pause`, `dray resume`, `dray workers`: how things are."""
+"""`dray status`, `dray queues`, `dray pause`, `dray resume`: how things are."""
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import click
 
 from dray.cli import output
+from dray.cli.live import watch_option, watched
 from dray.cli.options import complete_queue, looking, store_options
-from dray.cli.view import STATES, node_json, node_state, queue_json, room, served
+from dray.cli.view import STATES, queue_json, room
 from dray.store.values import NodeInfo, QueueInfo
 from dray.wording import ago, count, iso, span
 
+if TYPE_CHECKING:
+    from dray.insight import Insight
+
 
 @click.command()
+@watch_option
 @store_options
-def status(url: str | None, as_json: bool) -> None:
+def status(watch: float | None, url: str | None, as_json: bool) -> None:
     """Show how things are: jobs, queues, workers, schedules."""
-    from dray.facts import store_now
-
     with looking(url) as insight:
-        now = store_now(insight.store)
-        queues, nodes = insight.queues(), insight.workers()
-        schedules = insight.store.run(insight.store.plans.schedules)
-        where = insight.store.where
+        if watch is None:
+            _status(insight, as_json)
+        else:
+            watched(watch, as_json, insight, _status)
+
+
+def _status(insight: Insight, as_json: bool = False) -> None:
+    found = insight.overview()
+    queues, nodes, schedules, now = found.queues, found.workers, found.schedules, found.now
+    where = insight.store.where
     totals = {state: sum(queue.counts.get(state, 0) for queue in queues) for state in STATES}
     alive = [node for node in nodes if node.alive]
     upcoming = min((row for row in schedules if not row.paused), key=lambda row: row.next, default=None)
@@ -65,19 +73,27 @@ def _health(totals: dict[str, int], alive: list[NodeInfo], queues: list[QueueInf
 
 
 @click.command()
+@watch_option
 @store_options
-def queues(url: str | None, as_json: bool) -> None:
+def queues(watch: float | None, url: str | None, as_json: bool) -> None:
     """List the queues with their jobs by state."""
+    with looking(url) as insight:
+        if watch is None:
+            _queues(insight, as_json)
+        else:
+            watched(watch, as_json, insight, _queues)
+
+
+def _queues(insight: Insight, as_json: bool = False) -> None:
     from dray.facts import store_now
 
-    with looking(url) as insight:
-        found, now = insight.queues(), store_now(insight.store)
+    found = insight.queues()
     if as_json:
         output.emit([queue_json(queue) for queue in found])
         return
     if not found:
         output.say("There are no queues: no job has been enqueued yet.")
-    _table(found, now)
+    _table(found, store_now(insight.store))
 
 
 def _table(found: list[QueueInfo], now: int) -> None:
@@ -105,15 +121,6 @@ def _paused(queue: QueueInfo, now: int) -> str:
     return f"{ago(queue.paused, now)}{f' by {queue.paused_by}' if queue.paused_by else ''}"
 
 
-def operator() -> str:
-    """Who acts: user@host."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "somebody"
-    return f"{user}@{socket.gethostname()}"
-
-
 @click.command()
 @click.argument("queue", shell_complete=complete_queue)
 @store_options
@@ -121,10 +128,10 @@ def pause(queue: str, url: str | None, as_json: bool) -> None:
     """Start nothing of QUEUE for now; what runs goes on."""
     with looking(url) as insight:
         known = any(found.name == queue for found in insight.queues())
-        insight.pause(queue, operator())
+        insight.pause(queue)
         waiting = next((found.counts.get("ready", 0) for found in insight.queues() if found.name == queue), 0)
     if as_json:
-        output.emit({"queue": queue, "paused": True, "by": operator()})
+        output.emit({"queue": queue, "paused": True, "by": insight.by})
         return
     click.echo(f"Queue {queue} is paused, with {count(waiting, 'ready job')}; `dray resume {queue}` lets it go on.")
     if not known:
@@ -137,36 +144,11 @@ def pause(queue: str, url: str | None, as_json: bool) -> None:
 def resume(queue: str, url: str | None, as_json: bool) -> None:
     """Let the jobs of QUEUE start again."""
     with looking(url) as insight:
-        was = insight.resume(queue, operator())
+        was = insight.resume(queue)
     if as_json:
         output.emit({"queue": queue, "paused": False, "was_paused": was})
         return
     click.echo(f"Queue {queue} goes on." if was else f"Queue {queue} was not paused.")
 
 
-@click.command()
-@store_options
-def workers(url: str | None, as_json: bool) -> None:
-    """List the workers: where, serving what, how busy."""
-    from dray.facts import store_now
-
-    with looking(url) as insight:
-        nodes, now = insight.workers(), store_now(insight.store)
-    if as_json:
-        output.emit([node_json(node) for node in nodes])
-        return
-    if not nodes:
-        output.say("No worker is alive; start one: dray worker TARGET")
-    rows = [
-        (
-            node.name, node.host, node.pid, node_state(node), node.running, room(node), served(node), ago(node.entered, now),
-            ago(node.claimed, now) if node.claimed else "never",
-        )
-        for node in nodes
-    ]  # fmt: skip
-    output.table(
-        ("worker", "host", "pid", "state", "running", "slots", "queues", "since", "looked"), rows, right=("pid", "running"),
-    )
-
-
-COMMANDS = (status, queues, pause, resume, workers)
+COMMANDS = (status, queues, pause, resume)

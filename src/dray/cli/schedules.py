@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from dray.cli import output
 from dray.cli.options import complete_schedule, json_option, looking, store_options
 from dray.cli.view import schedule_json
-from dray.errors import UnknownSchedule
 from dray.wording import ago, readable, when
 
 if TYPE_CHECKING:
-    from dray.insight import Insight
-    from dray.schedules import Schedules
-    from dray.store.protocol import Store
     from dray.store.values import ScheduleRow
 
 
@@ -35,30 +30,9 @@ class WithDefault(click.Group):
         return list(self.commands)
 
 
-class Host:
-    """A store without an app: enough to look at schedules and to change them."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.tasks: Mapping[str, Any] = {}
-
-
 @click.group(cls=WithDefault)
 def schedules() -> None:
     """List schedules, and pause, run or explain them."""
-
-
-def _of(insight: Insight) -> Schedules:
-    from dray.schedules import Schedules
-
-    return Schedules(Host(insight.store))
-
-
-def _one(insight: Insight, name: str) -> ScheduleRow:
-    row = insight.store.run(insight.store.plans.schedule, name)
-    if row is None:
-        raise UnknownSchedule(f"There is no schedule {name!r}; `dray schedules` lists them.")
-    return row
 
 
 @schedules.command("list")
@@ -68,7 +42,7 @@ def list_(url: str | None, as_json: bool) -> None:
     from dray.facts import store_now
 
     with looking(url) as insight:
-        rows, now = _of(insight).all(), store_now(insight.store)
+        rows, now = insight.schedules(), store_now(insight.store)
     if as_json:
         output.emit([schedule_json(row) for row in rows])
         return
@@ -100,7 +74,7 @@ def show(name: str, upcoming: int, url: str | None, as_json: bool) -> None:
     from dray.schedules import next_runs
 
     with looking(url) as insight:
-        row, now = _one(insight, name), store_now(insight.store)
+        row, now = insight.schedule(name), store_now(insight.store)
     times = next_runs(row, upcoming, datetime.fromtimestamp(now / 1e6, UTC))
     if as_json:
         output.emit({**schedule_json(row), "upcoming": [time.isoformat() for time in times]})
@@ -155,8 +129,8 @@ def _times(times: list[datetime], tz: str, now: int) -> None:
 def pause(name: str, url: str | None, as_json: bool) -> None:
     """Do not fire NAME until it is resumed."""
     with looking(url) as insight:
-        _of(insight).pause(name)
-        row = _one(insight, name)
+        insight.pause_schedule(name)
+        row = insight.schedule(name)
     _told(row, f"Schedule {name} is paused; `dray schedules resume {name}` lets it go on.", as_json)
 
 
@@ -171,8 +145,8 @@ def resume(name: str, url: str | None, as_json: bool) -> None:
     from dray.facts import store_now
 
     with looking(url) as insight:
-        _of(insight).resume(name)
-        row, now = _one(insight, name), store_now(insight.store)
+        insight.resume_schedule(name)
+        row, now = insight.schedule(name), store_now(insight.store)
     _told(row, f"Schedule {name} goes on; its next time is {when(row.next, now)}.", as_json)
 
 
@@ -182,8 +156,8 @@ def resume(name: str, url: str | None, as_json: bool) -> None:
 def remove(name: str, url: str | None, as_json: bool) -> None:
     """Forget NAME; jobs that it fired stay."""
     with looking(url) as insight:
-        row = _one(insight, name)
-        _of(insight).remove(name)
+        row = insight.schedule(name)
+        insight.remove_schedule(name)
     _told(row, f"Schedule {name} is removed.", as_json)
     if row.origin == "code":
         output.say("It is declared in the code, and comes back with the next start of a worker; to stop it, pause it.", "yellow")
@@ -195,8 +169,8 @@ def remove(name: str, url: str | None, as_json: bool) -> None:
 def run(name: str, url: str | None, as_json: bool) -> None:
     """Enqueue the job of NAME now, beside its times; prints the job's id."""
     with looking(url) as insight:
-        handle = _of(insight).run_now(name)
-    output.emit({"schedule": name, "id": handle.id}) if as_json else click.echo(handle.id)
+        id = insight.run_schedule(name)
+    output.emit({"schedule": name, "id": id}) if as_json else click.echo(id)
 
 
 @schedules.command("explain")

@@ -48,8 +48,27 @@ def worker_options(command: Callable[..., Any]) -> Any:
     return command
 
 
+def health_options(command: Callable[..., Any]) -> Any:
+    """How others see whether a worker is well."""
+    for decorate in (
+        click.option(
+            "--health-file", metavar="PATH", help="A file that is touched every 5 s while the worker is ready. [DRAY_HEALTH_FILE]",
+        ),
+        click.option(
+            "--health-host", metavar="HOST", help="Where --health-port is: 0.0.0.0 for all. [DRAY_HEALTH_HOST, 127.0.0.1]",
+        ),
+        click.option(
+            "--health-port", type=click.IntRange(0, 65_535), metavar="PORT",
+            help="Answer at /livez, /readyz, /startupz and /metrics. [DRAY_HEALTH_PORT]",
+        ),
+    ):  # fmt: skip
+        command = decorate(command)
+    return command
+
+
 @click.command()
 @worker_options
+@health_options
 @click.option("--reload", is_flag=True, help="Restart when the code changes.")
 @click.option(
     "--log-format", type=click.Choice(["auto", "text", "json"]), help="auto: text on a terminal, else json. [DRAY_LOG_FORMAT]",
@@ -97,6 +116,7 @@ def _run(reload: bool, log_format: str | None, *, target: str | None, url: str |
             target=found["app"], url=url, name=name, reload=reload, queues=found["queues"], concurrency=found["concurrency"],
             processes=found["processes"], process_slots=found["process_slots"], grace=found["grace"],
             log_level=found["log_level"], log_format=found["log_format"], loop=found["loop"],
+            health_port=found["health_port"], health_host=found["health_host"], health_file=found["health_file"],
         )
     )
 

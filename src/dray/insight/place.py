@@ -9,10 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from dray.errors import ConfigurationError, UnknownJob, UnknownSchedule, UnknownWorker
-from dray.facts import DEAF, knows, serves
 from dray.model import ids
 from dray.model.clock import SECOND
 from dray.model.job import EXECUTORS, JobInfo, NewJob
+from dray.nodes import DEAF, knows, serves
 from dray.store.plan import Now, Plan, reads
 from dray.store.values import AuditEntry, NodeInfo, QueueInfo, ScheduleRow, Space
 from dray.wording import count, listed, short

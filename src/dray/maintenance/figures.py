@@ -19,6 +19,7 @@ SECOND = 1_000_000
 LATE = 2 * MINUTE  # seconds for which a worker may be late with what it measured before it is added up
 AUDIT_KEEP = 10_000  # entries
 AUDIT_AGE = 90 * 86_400.0  # seconds
+AGAIN = 10.0  # seconds
 AT_ONCE = 2_000  # rows
 QUEUES = 500  # whose depth is kept each minute, the deepest first
 TIDY_EVERY = 600  # seconds between looks at what is too old
@@ -37,6 +38,7 @@ class FigureKeeper:
         """What is due. Raises StoreError."""
         if time.monotonic() < self._next:
             return
+        self._next = time.monotonic() + AGAIN  # if it fails
         now = self._store.run(store_time)
         minute, into = divmod(now, MINUTE * SECOND)
         if minute == self._minute:

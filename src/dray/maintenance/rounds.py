@@ -41,6 +41,11 @@ class Maintenance:
         self._figures = FigureKeeper(store)
         self.service = Service("maintenance", store.round, self.round)
 
+    @property
+    def leads(self) -> bool:
+        """Whether it is this node that does it."""
+        return self._leader.leads
+
     def start(self) -> None:
         """Begin."""
         self.service.start()
@@ -113,8 +118,8 @@ class Maintenance:
         """Once a minute: see to the figures. Those are for people, and keep nothing else from being done."""
         try:
             self._figures.round()
-        except StoreError:
-            raise
+        except StoreError as error:
+            log.warning("the figures could not be kept: %s", error)
         except Exception:
             log.exception("the figures could not be kept")
 

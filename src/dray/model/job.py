@@ -62,6 +62,9 @@ class JobOptions(Struct, frozen=True, omit_defaults=True):
     memory_limit: int | None = None
     backoff: dict[str, Any] | None = None
     crash_budget: int | None = None
+    #: the headers of whoever enqueued it (traceparent, tracestate, baggage …), for those who watch its runs
+    trace: dict[str, str] | None = None
+    schedule: str | None = None  # the schedule that it is for
 
 
 class NewJob(Struct, frozen=True, gc=False):

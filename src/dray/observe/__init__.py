@@ -1,0 +1,1 @@
+"""What the world sees of Dray: logs, metrics, traces, health."""

@@ -6,9 +6,15 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-FIELDS = ("job", "task", "queue", "attempt", "node", "outcome", "seconds")
+from dray.context import current
+
+FIELDS = ("job", "task", "queue", "attempt", "node", "outcome", "seconds", "trace_id", "span_id")
+
+#: What else is to be known of the place where something is logged, by who tells it: tracing adds its ids.
+enrichers: dict[str, Callable[[], dict[str, str]]] = {}
 
 
 def get_logger(trade: str) -> logging.Logger:
@@ -57,12 +63,35 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, ensure_ascii=False, default=str)
 
 
+class JobFields(logging.Filter):
+    """Gives each record of a running job its fields: job, task, queue, attempt, node, and the ids of the trace if there is one.
+
+    `set_up` puts it on the handler of workers. In a process with a logging setup of its own, add it to a handler there.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Lets everything through. Fields that the record has already stay as they are."""
+        context = current.get()
+        known = record.__dict__
+        if context is not None:
+            for name in ("task", "queue", "attempt"):
+                known.setdefault(name, getattr(context, name))
+            known.setdefault("job", context.id)
+            if context.node is not None:
+                known.setdefault("node", context.node)
+        for tell in enrichers.values():
+            for name, value in tell().items():
+                known.setdefault(name, value)
+        return True
+
+
 def set_up(level: str = "info", form: str = "auto") -> None:
     """Log to stderr: text on a terminal, JSON elsewhere, unless `form` says which ("text", "json")."""
     terminal = sys.stderr.isatty()
     handler = logging.StreamHandler(sys.stderr)
     as_text = form == "text" or (form == "auto" and terminal)
     handler.setFormatter(TextFormatter(colours=terminal) if as_text else JsonFormatter())
+    handler.addFilter(JobFields())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

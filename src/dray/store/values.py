@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from dray.model.filter import Filter as Filter
 from dray.model.job import Claimed, Executor, JobInfo, State
 
 
@@ -84,22 +85,23 @@ class ScheduleRow(Struct, frozen=True):
     missed: int = 0
 
 
-class Filter(Struct, frozen=True):
-    """Which jobs are meant; what is None does not matter."""
-
-    states: frozenset[State] | None = None
-    queue: str | None = None
-    task: str | None = None  # may have * and ?
-    tag: str | None = None
-    schedule: str | None = None
-    text: str | None = None  # in the arguments or the error
-
-
 class Page(Struct, frozen=True):
-    """Some jobs, newest first, and where the next page begins (None: there is none)."""
+    """Some jobs, newest first, and where the next page begins, as `find` takes it back (None: there is none). `searched`: the
+    search stopped at its bound before it had found as many as were wanted, after it had looked at so many jobs; it goes on at
+    `next`. None: it did not."""
 
     jobs: list[JobInfo]
-    next: int | None
+    next: str | None
+    searched: int | None = None
+
+
+class Sifted(Struct, frozen=True):
+    """All that match among some jobs, newest first: their ids and states; how many jobs were looked at (at the end there may have
+    been fewer), and where to go on (None: all have been looked at)."""
+
+    jobs: list[tuple[bytes, State]]
+    next: str | None
+    searched: int
 
 
 class Ending(Struct, frozen=True):
@@ -198,7 +200,7 @@ class Space(Struct, frozen=True):
     """What the store keeps under one name (a table, a kind of key), and how much room that takes. An estimate where counting
     would be slow; None where the engine does not tell."""
 
-    name: str
+    name: str  # in brackets what is no table or key: "(file)", "(free)" on SQLite, "(server)" on Redis
     rows: int | None
     size: int | None  # bytes, indexes included
 

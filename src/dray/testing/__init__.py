@@ -61,7 +61,7 @@ def _jobs(app: Dray, task: str | None) -> Iterator[JobInfo]:
     """Newest first."""
     from dray.store.values import Filter
 
-    before: int | None = None
+    before: str | None = None
     while True:
         page = app.store.run(app.store.plans.find, Filter(task=task), PAGE, before)
         yield from page.jobs

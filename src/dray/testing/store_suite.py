@@ -19,6 +19,7 @@ from dray.testing.suite.claim import Claim as TestClaim
 from dray.testing.suite.claim import Unknown as TestUnknown
 from dray.testing.suite.enqueue import Enqueue as TestEnqueue
 from dray.testing.suite.figures import Figures as TestFigures
+from dray.testing.suite.find import Finding as TestFinding
 from dray.testing.suite.leases import Bury as TestBury
 from dray.testing.suite.leases import Leases as TestLeases
 from dray.testing.suite.leases import Rescue as TestRescue
@@ -34,6 +35,6 @@ from dray.testing.suite.settle import Settle as TestSettle
 
 __all__ = [
     "TestAsks", "TestAudit", "TestBury", "TestCancelRunning", "TestClaim", "TestElection", "TestEnqueue", "TestExchange",
-    "TestFencing", "TestFigures", "TestKept", "TestLeases", "TestOperators", "TestOverlap", "TestQuestions", "TestRescue",
-    "TestRetention", "TestSettle", "TestTicks", "TestUnknown",
+    "TestFencing", "TestFigures", "TestFinding", "TestKept", "TestLeases", "TestOperators", "TestOverlap", "TestQuestions",
+    "TestRescue", "TestRetention", "TestSettle", "TestTicks", "TestUnknown",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import contextlib
 import time
 import traceback
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import msgspec
@@ -35,10 +35,11 @@ INTERRUPT = "the worker stops"
 class Attempts:
     """Runs jobs of one app, here or on an event loop."""
 
-    def __init__(self, app: Dray, resources: Resources, notes: Notes) -> None:
+    def __init__(self, app: Dray, resources: Resources, notes: Notes, node: Callable[[], int | None] = lambda: None) -> None:
         self.app = app
         self.resources = resources
         self._notes = notes
+        self._node = node
 
     def context(self, job: Claimed, task: Task[..., Any]) -> tuple[JobContext, float | None]:
         """What the function will see, and its timeout in seconds."""
@@ -46,7 +47,8 @@ class Attempts:
         if job.options is not None or task.options.timeout is not msgspec.UNSET:
             with contextlib.suppress(msgspec.DecodeError):  # told by the run, which then counts as an attempt that failed
                 timeout = task.job_options(job.options).timeout
-        return JobContext(job, self._notes, self.app, None if timeout is None else time.time() + timeout), timeout
+        ends = None if timeout is None else time.time() + timeout
+        return JobContext(job, self._notes, self.app, ends, self._node), timeout
 
     # -- plain functions, in a thread or a child process
 

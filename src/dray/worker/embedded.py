@@ -15,6 +15,7 @@ from dray.errors import ConfigurationError, WorkerError
 from dray.events import Event
 from dray.maintenance.rounds import Maintenance
 from dray.model.duration import seconds
+from dray.observe.counted import Counted
 from dray.worker.blocked import LoopWatch
 from dray.worker.keeper import Keeper
 from dray.worker.node import Node
@@ -48,6 +49,17 @@ class EmbeddedWorker:
         self._watch: LoopWatch | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._last = Counted()
+
+    def counted(self) -> Counted:
+        """What it has counted since it began; see `dray.observe.metrics`."""
+        node, keeper = self.node, self._keeper
+        if node is None:
+            return self._last
+        found = node.counted()
+        found.processes = {"ready": 1}
+        found.lease_age = None if keeper is None else time.monotonic() - keeper.last
+        return found
 
     # -- on the caller's loop
 
@@ -86,6 +98,7 @@ class EmbeddedWorker:
         assert self._watch is not None
         await loop.run_in_executor(None, self._maintenance.stop)
         await node.stop(self.settings.grace)
+        self._last.add(node.counted(), alive=False)
         await loop.run_in_executor(None, self._keeper.service.stop)
         await loop.run_in_executor(None, node.leave)
         await loop.run_in_executor(None, self._watch.stop)

@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dray import __version__
 from dray.app import Dray
 from dray.events import Event
 from dray.model.duration import human
 from dray.model.job import Executor as Kind
+from dray.observe.counted import Counted
 from dray.observe.log import get_logger
+from dray.observe.sending import counter_of
 from dray.store.values import Ask, NodeEntry
+from dray.version import __version__
 from dray.worker.attempt import Attempts
 from dray.worker.board import Board
 from dray.worker.completer import Completer
@@ -66,7 +68,8 @@ class Node:
         self._listener.only(None if self.queues.weights is None else list(self.queues.weights))
         self.completer = Completer(self._listener.wake)
         self.runner = Runner(app, self.completer, board, listeners)
-        attempts = Attempts(app, self.resources, self.completer)
+        self.leases_lost = 0
+        attempts = Attempts(app, self.resources, self.completer, self._number)
         self._coroutines = AsyncExecutor(settings.concurrency, loop, attempts, self.runner)
         executors: dict[Kind, Executor] = {
             Kind.ASYNC: self._coroutines,
@@ -75,7 +78,8 @@ class Node:
         if self.store.shared:
             executors[Kind.PROCESS] = ProcessExecutor(
                 settings.pool_size, self._hello, self.runner, self.completer,
-                prewarm=any(task.plain.executor == Kind.PROCESS for task in app.tasks.values()),
+                prewarm=any(task.plain.executor == Kind.PROCESS for task in app.tasks.values()), node=self._number,
+                enqueued=self._enqueued,
             )  # fmt: skip
         else:  # a store in memory: other processes could not see it
             executors[Kind.PROCESS] = ThreadExecutor(settings.pool_size, attempts, self.runner)
@@ -173,7 +177,30 @@ class Node:
         context = self._coroutines.find(task)
         return None if context is None else f"job {context.id} of {context.task}"
 
+    def claim_age(self) -> float:
+        """Seconds since it last looked for jobs with success; 0 while it has no room for any, or takes none."""
+        room = any(executor.room() > 0 for executor in self.executors.values())
+        return time.monotonic() - self.pump.last_look if room and self.pump.claiming else 0.0
+
+    def counted(self) -> Counted:
+        """What it has counted since it began."""
+        counter = counter_of(self.app.observers)
+        return Counted(
+            self.tally.totals(), {} if counter is None else counter.totals(), self.tally.stale, self.tally.store_errors,
+            self.leases_lost, slots={kind.word: executor.slots for kind, executor in self.executors.items()},
+            busy={kind.word: min(executor.busy(), executor.slots) for kind, executor in self.executors.items()},
+            claim_age=self.claim_age(),
+        )  # fmt: skip
+
     # --
+
+    def _number(self) -> int | None:
+        return self.pump.node
+
+    def _enqueued(self, counts: dict[str, int]) -> None:
+        counter = counter_of(self.app.observers)
+        if counter is not None:
+            counter.more(counts)
 
     def _asked(self, ask: Ask) -> None:
         """What an operator wants of this process."""
@@ -216,13 +243,19 @@ class Node:
 
     def _expelled(self) -> None:
         """Our jobs were given to others: end what can be ended, so that nothing goes on beside itself."""
+        self.leases_lost += 1
         for executor in self.executors.values():
             self.runner.give_back(executor.take_back())
             executor.interrupt()
 
     def _hello(self) -> Hello:
         modules = sorted({task.module for task in self.app.tasks.values()})
-        return Hello(self.settings.target or app_target(self.app), self.store.url, modules, sys.path[:])
+        # An embedded worker has no target, and leaves logging to the application that it is in.
+        log_setup = (self.settings.log_level, self.settings.log_format) if self.settings.target else None
+        return Hello(
+            self.settings.target or app_target(self.app), self.store.url, modules, sys.path[:], log_setup,
+            counter_of(self.app.observers) is not None,
+        )  # fmt: skip
 
 
 def app_target(app: Dray) -> str:

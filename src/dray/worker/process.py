@@ -22,7 +22,9 @@ import msgspec
 
 from dray.app import Dray
 from dray.errors import ConfigurationError, DrayError
+from dray.observe.counted import Teller
 from dray.observe.log import get_logger, set_up
+from dray.observe.sending import count
 from dray.target import load_app
 from dray.worker.blocked import LoopWatch
 from dray.worker.board import Board
@@ -34,6 +36,7 @@ from dray.worker.settings import WorkerSettings
 
 log = get_logger("worker")
 
+TELL = 5.0  # seconds between reports of what has been counted
 PULSE = 1.0  # seconds between reports to the supervisor
 SILENCE = 8.0  # seconds without a word from the supervisor, which renews every 5, after which the lease of 15 is renewed here
 SWITCH = 0.001  # seconds: how long a thread waits for the interpreter while another computes; 5 ms is Python's default
@@ -52,6 +55,11 @@ class WorkerProcess:
         self._orphan = False
         self._renewed = time.monotonic()  # when the supervisor last said that it had renewed the lease
         self._ended = threading.Event()
+        # Only where somebody may ask the supervisor for metrics.
+        self._teller = None if settings.health_port is None else Teller()
+        self._tell_at = 0.0
+        if self._teller is not None:
+            count(app)
 
     async def run(self) -> None:
         """Work until told to stop."""
@@ -85,6 +93,10 @@ class WorkerProcess:
         log.info("worker %d stops, %d jobs are running", node.id, node.running())
         await node.stop(self.settings.grace)
         self._ended.set()
+        if self._teller is not None:
+            self._tell(node)
+        for observer in self.app.observers:
+            await loop.run_in_executor(None, observer.flush)
         # A function in a thread that would not end is still running, and must not be given back before this process has ended: the
         # supervisor does that. An orphan does it itself, as the very last thing.
         if self._orphan or not node.running():
@@ -108,9 +120,17 @@ class WorkerProcess:
                 # The supervisor lives, as the line shows, but does nothing: somebody stopped it. Our jobs are not to be taken for
                 # lost because of that.
                 keeper.renew()
-            room = any(executor.room() > 0 for executor in node.executors.values())
-            age = time.monotonic() - node.pump.last_look if room and node.pump.claiming else 0.0
-            self.line.say(pulse=round(age, 3), node=node.id, busy=node.running())
+            self.line.say(pulse=round(node.claim_age(), 3), node=node.id, busy=node.running())
+            if self._teller is not None and time.monotonic() >= self._tell_at:
+                self._tell(node)
+
+    def _tell(self, node: Node) -> None:
+        """Tell the supervisor what has been counted, if anything has changed."""
+        assert self._teller is not None
+        self._tell_at = time.monotonic() + TELL
+        changes = self._teller.changes(node.counted())
+        if changes is not None:
+            self.line.say(counted=changes)
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         node = self.node

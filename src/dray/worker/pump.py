@@ -117,12 +117,10 @@ class Pump:
             except Exception as error:  # a defect must not end the thread that everything hangs on
                 log.exception("unexpected error in the pump")
                 self._wait_after(error)
-        try:
-            self._write_figures(last=True)
-        except DrayError as error:
-            log.debug("the last figures could not be written: %s", error)
+        self._write_figures(last=True)
 
     def _wait_after(self, error: Exception) -> None:
+        self._tally.store_errors += 1
         self._patience = min(MAX_PATIENCE, max(0.05, self._patience * 2))
         log.warning("%s Trying again in %s.", error, human(self._patience))
         time.sleep(self._patience)
@@ -175,10 +173,10 @@ class Pump:
             return
         try:
             self._store.run(self._store.plans.put_figures, rows)
-        except DrayError:
+        except DrayError as error:  # not worth holding up the outcomes
             self._tally.back(rows)
-            raise
-        except Exception:  # they are not worth holding up the outcomes
+            log.log(self._tally.loudness, "%d figures could not be written yet: %s", len(rows), error)
+        except Exception:
             log.exception("%d figures could not be written", len(rows))
 
     def _write_notes(self, *, all_of_them: bool) -> None:
@@ -281,12 +279,14 @@ class Pump:
                         return
                 # Whom nobody can ring, because there is no room, looks for orders by himself.
                 stir_at = show_at if show_at is None or now < show_at else self._orders_at
-                alarm = min(glance_at, look_at, self._alarm(stir_at))
+                alarm = min(glance_at, look_at, self._tally.due, self._alarm(stir_at))
                 self._runner.give_back(self._intake.relieve())
                 if listener.wait(max(0.0, alarm - now)):
                     self._orders_at = 0.0  # once it is seen to whether there are jobs
                     return
                 now = time.monotonic()
+                if now >= self._tally.due:
+                    self._write_figures()
                 if now >= min(look_at, self._alarm(None if stir_at == show_at else stir_at)):
                     return
                 if now >= glance_at:
@@ -305,7 +305,6 @@ class Pump:
             times.append(self._next_due)
         if (notes := self._completer.notes_due_in()) is not None:
             times.append(time.monotonic() + notes)
-        times.append(self._tally.due)
         return min(times)
 
     def _has_room(self) -> bool:

@@ -27,6 +27,9 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     loop: str = "auto"
     reload: bool = False
     name: str | None = None
+    health_port: int | None = None  # where the supervisor answers; None: nowhere
+    health_host: str = "127.0.0.1"
+    health_file: str | None = None
 
     @property
     def pool_size(self) -> int:

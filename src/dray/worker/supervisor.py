@@ -28,9 +28,11 @@ from dray.worker.exits import CANNOT_START, how_it_ended
 from dray.worker.keeper import Keeper
 from dray.worker.settings import WorkerSettings
 from dray.worker.ward import Child
+from dray.worker.window import Window
 
 log = get_logger("supervisor")
 
+CANNOT_RUN = 2  # the exit status of a worker that cannot start
 DEAF_AFTER = 60.0  # seconds without a successful look for jobs, with room for some, after which a worker is restarted
 STOPPED_FOR = 15.0  # seconds that a child may be stopped (SIGSTOP) before it is killed if it holds up the store
 STEADY_AFTER = 1.0  # seconds that a child must have lived for the next to be started at once
@@ -47,17 +49,18 @@ class Supervisor:
         self.settings = settings
         self.children: list[Child] = []
         self.store: Store | None = None
-        self._keeper: Keeper | None = None
+        self.keeper: Keeper | None = None
         self._maintenance: Maintenance | None = None
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
-        self._stopping = False
+        self.stopping = False
         self._stop_heard = 0.0
         self._code = 0
         self._backoff = 0.0
-        self._worked = False  # whether a child has ever got ready
+        self.worked = False  # whether a child has ever got ready
         self._file: tuple[int, int] | None = None
         self._look_at_file = 0.0
+        self._window = Window(self)
         self._url: str | None = None  # of the store, as soon as a child has told
         self._start_at: dict[int, float] = {}  # number of a child that is missing: when to start it
         self._burials: list[threading.Thread] = []
@@ -72,6 +75,11 @@ class Supervisor:
         for known in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
             signal.signal(known, self._on_signal)
         self._selector.register(read, selectors.EVENT_READ, None)
+        try:
+            self._window.open()
+        except DrayError as error:
+            print_error(str(error))
+            return CANNOT_RUN
         for number in range(self.settings.processes):
             self._spawn(number)
         if self.settings.reload:
@@ -82,6 +90,11 @@ class Supervisor:
         finally:
             self._end()
         return self._code
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is this one that does for all what is done for all."""
+        return self._maintenance is not None and self._maintenance.leads
 
     def _on_signal(self, number: int, _: object) -> None:
         self._signals.append(number)
@@ -101,12 +114,13 @@ class Supervisor:
                 self._restart("asked to by SIGHUP")
         self._reap()
         self._check_health()
+        self._window.turn()
         if self._reload.is_set():
             self._reload.clear()
             self._restart("the code has changed")
         now = time.monotonic()
         for number, at in list(self._start_at.items()):
-            if not self._stopping and now >= at:
+            if not self.stopping and now >= at:
                 del self._start_at[number]
                 self._spawn(number)
 
@@ -132,7 +146,7 @@ class Supervisor:
         if child.hung_up:
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(child.line.connection)
-        self._worked = self._worked or child.started
+        self.worked = self.worked or child.started
         self._url = child.url or self._url
         if self._url is not None and self.store is None:
             self._open(self._url)
@@ -145,8 +159,8 @@ class Supervisor:
             return
         self._file = file_of(self.store)
         name = f"{socket.gethostname()}-{os.getpid()}"
-        self._keeper = Keeper(self.store, self._living, self._order, self._expelled, self._renewed)
-        self._keeper.service.start()
+        self.keeper = Keeper(self.store, self._living, self._order, self._expelled, self._renewed)
+        self.keeper.service.start()
         self._maintenance = Maintenance(self.store, name)
         self._maintenance.start()
 
@@ -176,6 +190,7 @@ class Supervisor:
             while not child.hung_up and child.hear():
                 pass  # what it said last
             self._hear(child)
+            self._window.buried(child, died=not self.stopping and not child.leaving and not child.left)
             self.children.remove(child)
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(child.line.connection)
@@ -185,7 +200,7 @@ class Supervisor:
     def _after_death(self, child: Child, code: int) -> None:
         if not child.left and child.node is not None and self.store is not None:
             self._give_back(self.store, child.node, child, code)
-        if self._stopping:
+        if self.stopping:
             return
         if code == CANNOT_START and not child.started:
             print_error(child.cannot)
@@ -193,8 +208,8 @@ class Supervisor:
                 log.warning("waiting for the code to change")
                 self._start_at[child.number] = float("inf")
                 return
-            if not self._worked:
-                self._code = 2
+            if not self.worked:
+                self._code = CANNOT_RUN
                 self._stop()
                 return
         if child.leaving:
@@ -269,7 +284,7 @@ class Supervisor:
             return
         self._look_at_file = now + REPLACED
         found = file_of(self.store)
-        if found != self._file and not self._stopping:
+        if found != self._file and not self.stopping:
             log.error("the store %s has been moved, deleted or replaced; going on with what is there now", self.store.where)
             self._close_store()
             self._restart("their store is another one")
@@ -277,7 +292,7 @@ class Supervisor:
     def _store_answers(self, now: float) -> bool:
         """Whether we get through to the store ourselves, and have done so for a while: if not, then another worker process would
         not either, and after an outage this one has to be given time to get through again."""
-        keeper = self._keeper
+        keeper = self.keeper
         well = keeper is not None and keeper.since is not None and now - keeper.since > DEAF_AFTER / 2
         return keeper is not None and well and now - keeper.last < DEAF_AFTER / 2
 
@@ -291,7 +306,7 @@ class Supervisor:
     # -- stopping and restarting
 
     def _stop(self) -> None:
-        if self._stopping:
+        if self.stopping:
             if time.monotonic() < self._stop_heard + ONE_WISH:
                 return
             log.warning("asked to stop again: ending at once")
@@ -301,7 +316,8 @@ class Supervisor:
                 child.signal(signal.SIGKILL)
             return
         self._stop_heard = time.monotonic()
-        self._stopping = True
+        self.stopping = True
+        self._window.stopping(self.settings.grace + AFTER_GRACE)
         self._start_at.clear()
         if self.children:
             log.info("stopping: no more jobs are taken, what runs has %s to end", human(self.settings.grace))
@@ -309,7 +325,7 @@ class Supervisor:
             child.stop(self.settings.grace + AFTER_GRACE)
 
     def _restart(self, why: str) -> None:
-        if self._stopping:
+        if self.stopping:
             return
         log.info("restarting the worker processes: %s", why)
         for number, at in list(self._start_at.items()):
@@ -323,14 +339,15 @@ class Supervisor:
         for burial in self._burials:
             burial.join(max(0.0, deadline - time.monotonic()))
         self._close_store()
+        self._window.close()
         if self._code == 0:
             log.info("stopped")
 
     def _close_store(self) -> None:
         if self._maintenance is not None:
             self._maintenance.stop()
-        if self._keeper is not None:
-            self._keeper.service.stop()
+        if self.keeper is not None:
+            self.keeper.service.stop()
         if self.store is not None:
             with contextlib.suppress(StoreError):
                 self.store.close()

@@ -6,6 +6,7 @@ What a process that is killed had not written yet is lost: these are figures for
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -23,6 +24,8 @@ from dray.worker.usage import memory, processor
 
 EVERY = 5.0  # seconds between writes, while there is something to write
 USE_EVERY = 30.0  # seconds between looks at what the process uses
+AGAIN = 10.0  # seconds until what could not be written is tried again
+WARN_EVERY = 600.0  # seconds
 MOST = 500  # pairs of queue and task, and errors, that are told apart in one write; the rest are added up under no name
 BACKLOG = 2_000  # rows that wait while the store cannot be written
 MESSAGE = 300  # characters of an error's message
@@ -51,10 +54,12 @@ class Tally:
         self._totals: dict[str, Work] = {}
         self._lock = threading.Lock()
         self.stale = 0  # outcomes that came too late
+        self.store_errors = 0  # exchanges with the store that failed
         self.store_time = (time.time_ns() // 1000, time.monotonic())  # the store's time, and when (monotonic) that was
         self._written = 0
         self._used = (processor(), time.monotonic())
         self._write_at = self._use_at = time.monotonic() + EVERY
+        self._quiet_until = 0.0
         self._start = os.urandom(3).hex()
 
     # -- counting
@@ -147,6 +152,16 @@ class Tally:
     def back(self, rows: list[Figure]) -> None:
         """They could not be written: next time. Written twice they count once, their key stays the same."""
         self._waiting = (rows + self._waiting)[-BACKLOG:]
+        self._write_at = time.monotonic() + AGAIN
+
+    @property
+    def loudness(self) -> int:
+        """How loudly to say that they could not be written: a warning now and then, as nothing else suffers."""
+        now = time.monotonic()
+        if now < self._quiet_until:
+            return logging.DEBUG
+        self._quiet_until = now + WARN_EVERY
+        return logging.WARNING
 
     def totals(self) -> dict[str, Work]:
         """Everything since the process began, by the name of figures; not newer than the last write."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from dray.observe.counted import Counted, brought_up
 from dray.worker.board import Board
 from dray.worker.line import Line
 from dray.worker.settings import WorkerSettings
@@ -37,6 +38,9 @@ class Child:
         self.url: str | None = None  # where its store is
         self.hung_up = False
         self.look_age = 0.0
+        self.heard = self.born  # when it last said something
+        self.busy = 0
+        self.counted = Counted()
         self.started = False
         self.left = False
         self.cannot: str | None = None
@@ -75,9 +79,14 @@ class Child:
             self.url = message.get("hello", self.url)
             self.node = message.get("node", self.node)
             self.look_age = message.get("pulse", self.look_age)
+            self.busy = message.get("busy", self.busy)
+            if "counted" in message:
+                self.counted = brought_up(self.counted, message["counted"])
             self.started = self.started or "started" in message
             self.left = self.left or "left" in message
             self.cannot = message.get("cannot", self.cannot)
+        if messages:
+            self.heard = time.monotonic()
         self.hung_up = messages is None
         return bool(messages)
 

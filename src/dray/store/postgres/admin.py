@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from dray.model.clock import SECOND
 from dray.model.job import KEEP_CANCELLED
 from dray.store.plan import Now, Plan, Query, Row, reads
+from dray.store.postgres.find import FindPlans
 from dray.store.postgres.schedules import SchedulePlans
 from dray.store.postgres.settle import keep_of
 from dray.store.postgres.text import storable
 from dray.store.sql import admin
-from dray.store.sql.rows import (
-    CANCELLED,
-    CODES,
-    FAILED,
-    PARKED,
-    SUCCEEDED,
-    info_from,
-)
-from dray.store.values import Filter, Holder, Page, QueueInfo
-
-FINAL = {SUCCEEDED, FAILED, CANCELLED}
+from dray.store.sql.rows import by_queue
+from dray.store.values import Holder, QueueInfo
 
 
-class AdminPlans(SchedulePlans, admin.AdminPlans):
+class AdminPlans(FindPlans, SchedulePlans, admin.AdminPlans):
     """The Admin protocol over PostgreSQL."""
-
-    @reads
-    def find(self, what: Filter, limit: int = 50, before: int | None = None) -> Plan[Page]:
-        """Jobs that match, newest first; `before` is the `next` of the page before."""
-        codes = None
-        if what.states is not None:
-            codes = sorted({CODES[state] for state in what.states} | ({PARKED} if "ready" in what.states else set()))
-        params = {
-            "open": codes is None or not FINAL.issuperset(codes), "final": codes is None or not FINAL.isdisjoint(codes),
-            "states": codes, "queue": what.queue, "task": None if what.task is None else like(what.task),
-            "tag": None if what.tag is None else json.dumps(what.tag, ensure_ascii=False), "schedule": what.schedule,
-            "text": None if what.text is None else what.text.encode(), "before": before, "n": limit,
-        }  # fmt: skip
-        if codes is not None and len(codes) == 1 and codes[0] in (FAILED, CANCELLED):
-            rows: list[Row] = yield Query(self.say.find_failed, {**params, "state": codes[0]})
-        else:
-            rows = yield Query(self.say.find, params)
-        return Page([info_from(row) for row in rows], rows[-1][0] if len(rows) == limit else None)
 
     @reads
     def queues(self) -> Plan[list[QueueInfo]]:
         """Every queue that a job or an operator named."""
-        counts = admin.by_queue((yield Query(self.say.counts)))
+        counts = by_queue((yield Query(self.say.counts)))
         stops = {name: (paused, by) for name, paused, by in (yield Query(self.say.queues))}
         found = []
         for name in sorted({*counts, *stops}):
@@ -112,13 +85,3 @@ class AdminPlans(SchedulePlans, admin.AdminPlans):
         )
         yield from self.came_back([(lane, due) for lane, due in rows if lane > 0], now)
         return bool(rows)
-
-
-def like(glob: str) -> str:
-    r"""A name with * and ? as a pattern for LIKE.
-
-    >>> like("send_*")
-    'send\\_%'
-    """
-    escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return escaped.replace("*", "%").replace("?", "_")

@@ -9,21 +9,20 @@ import msgspec
 
 from dray.model import ids
 from dray.model.clock import SECOND
-from dray.model.job import KEEP_CANCELLED, JobInfo, State
-from dray.store.plan import Call, Calls, Plan, Ring, reads
+from dray.model.job import KEEP_CANCELLED, JobInfo
+from dray.store.plan import Call, Plan, Ring, reads
+from dray.store.redis.find import FindPlans
 from dray.store.redis.records import counters, info_from, text
 from dray.store.redis.schedules import SchedulePlans
 from dray.store.redis.shards import lots
-from dray.store.sql.admin import by_queue
-from dray.store.sql.rows import CANCELLED, CODES, FAILED, PARKED, STATES, lenient
+from dray.store.sql.rows import STATES, by_queue, lenient
 from dray.store.text import encodable
-from dray.store.values import Ending, Filter, LogLine, NodeInfo, Page, QueueInfo, RunRecord
+from dray.store.values import Ending, LogLine, NodeInfo, QueueInfo, RunRecord
 
-LOOKED_AT = 500  # jobs that one script looks at
 COUNTED = 500
 
 
-class AdminPlans(SchedulePlans):
+class AdminPlans(FindPlans, SchedulePlans):
     """The Admin protocol over Redis."""
 
     @reads
@@ -46,37 +45,6 @@ class AdminPlans(SchedulePlans):
         """Ids of kept jobs between two, for abbreviated ids."""
         answers = yield from self.every(self.say.by_prefix, (low, high, limit))
         return [ids.to_text(raw) for raw in sorted(raw for answer in answers for raw in answer)[:limit]]
-
-    @reads
-    def find(self, what: Filter, limit: int = 50, before: int | None = None) -> Plan[Page]:
-        """Jobs that match, newest first; `before` is the `next` of the page before. Jobs are looked at one by one, from the newest
-        on, those that failed or were cancelled by an index of their own."""
-        told: dict[str, Any] = {
-            "queue": what.queue, "task": None if what.task is None else lua_pattern(what.task), "tag": what.tag,
-            "schedule": what.schedule, "text": what.text,
-        }  # fmt: skip
-        ended = False
-        if what.states is not None:
-            wanted = {CODES[state] for state in what.states} | ({PARKED} if State.READY in what.states else set())
-            told["states"] = sorted(wanted)
-            ended = wanted <= {FAILED, CANCELLED}
-        blob = msgspec.msgpack.encode({name: value for name, value in told.items() if value is not None})
-        start = b"" if before is None else before.to_bytes(16, "big")
-        at = dict.fromkeys(range(self.count), start)
-        found: list[tuple[bytes, JobInfo]] = []
-        while at:
-            calls = [Call(self.say.find, (blob, from_, limit, LOOKED_AT, int(ended)), shard) for shard, from_ in at.items()]
-            for shard, (end, last, *rows) in zip(list(at), (yield Calls(calls)), strict=True):
-                found += [(ids.from_text(info.id), info) for info in map(info_from, rows)]
-                at[shard] = last
-                if end:
-                    del at[shard]
-            found.sort(key=lambda one: one[0], reverse=True)
-            # What another shard has not looked at yet may be newer than the last of these.
-            if len(found) >= limit and all(last <= found[limit - 1][0] for last in at.values()):
-                break
-        page = found[:limit]
-        return Page([info for _, info in page], int.from_bytes(page[-1][0], "big") if len(page) == limit else None)
 
     @reads
     def history(self, id: bytes) -> Plan[list[RunRecord]]:
@@ -197,12 +165,6 @@ class AdminPlans(SchedulePlans):
         """Change a job that waits; whether it still did."""
         told = (id, args or "", "" if priority is None else -priority, "" if max_attempts is None else max_attempts)
         return bool((yield Call(self.say.edit, told, self.shard_of(id))))
-
-
-def lua_pattern(glob: str) -> str:
-    """A name with * and ? as a pattern of Lua."""
-    signs = {"*": ".*", "?": "."}
-    return "^" + "".join(signs.get(sign, sign if sign.isalnum() or sign == "_" else f"%{sign}") for sign in glob) + "$"
 
 
 # Lua keeps texts as bytes, which its msgpack writes as texts even if they are no UTF-8: so they are taken apart here.

@@ -12,7 +12,7 @@ from dray.store.values import Figure
 
 STEM = struct.Struct(">Id")  # span, at
 ROWS_AT_ONCE = 500  # that one script answers with
-STEMS_AT_ONCE = 400  # moments that one script looks at
+LOOKS_AT_ONCE = 300  # of one script: one for each moment
 
 
 class FigurePlans(ShardPlans):
@@ -40,7 +40,7 @@ class FigurePlans(ShardPlans):
         place = b"[" + STEM.pack(span, max(0, since))
         while place and len(found) < limit:
             most = min(ROWS_AT_ONCE, limit - len(found))
-            place, *flat = yield Call(self.say.figures, (place, end, f"{lane}\0", f"{lane}\1", most, STEMS_AT_ONCE))
+            place, *flat = yield Call(self.say.figures, (place, end, f"{lane}\0", most, LOOKS_AT_ONCE))
             found += rows_in(flat)
         return found
 

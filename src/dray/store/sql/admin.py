@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from dray.model import ids
-from dray.model.job import KEEP_CANCELLED, JobInfo, State
+from dray.model.job import KEEP_CANCELLED, JobInfo
 from dray.store.plan import Now, Plan, Query, Ring, Row, Steady, reads
+from dray.store.sql.find import FindPlans
 from dray.store.sql.rows import (
     BLOCKED,
     CANCELLED,
-    CODES,
-    FAILED,
     PARKED,
     READY,
     RUNNING,
@@ -20,14 +18,15 @@ from dray.store.sql.rows import (
     SLEEPING,
     STATES,
     Tally,
+    by_queue,
     info_from,
     lenient,
 )
 from dray.store.sql.sentences import Sentences
-from dray.store.values import Ending, Filter, LogLine, NodeInfo, Page, QueueInfo, RunRecord
+from dray.store.values import Ending, LogLine, NodeInfo, QueueInfo, RunRecord
 
 
-class AdminPlans:
+class AdminPlans(FindPlans):
     """The Admin protocol over SQL."""
 
     say: Sentences
@@ -52,27 +51,6 @@ class AdminPlans:
         """Ids of kept jobs between two, for abbreviated ids."""
         rows: list[Row] = yield Query(self.say.by_prefix, {"low": low, "high": high, "n": limit})
         return [ids.to_text(raw) for (raw,) in rows]
-
-    @reads
-    def find(self, what: Filter, limit: int = 50, before: int | None = None) -> Plan[Page]:
-        """Jobs that match, newest first; `before` is the `next` of the page before."""
-        codes = None
-        sentence = self.say.find
-        if what.states is not None:
-            wanted = {CODES[state] for state in what.states} | ({PARKED} if State.READY in what.states else set())
-            codes = json.dumps(sorted(wanted))
-            if wanted == {RUNNING}:
-                sentence = self.say.find_running
-            elif wanted <= {FAILED, CANCELLED}:
-                sentence = self.say.find_ended
-        rows: list[Row] = yield Query(
-            sentence,
-            {
-                "states": codes, "queue": what.queue, "task": what.task, "tag": what.tag, "schedule": what.schedule,
-                "text": what.text, "before": before, "n": limit,
-            },
-        )  # fmt: skip
-        return Page([info_from(row) for row in rows], rows[-1][0] if len(rows) == limit else None)
 
     @reads
     def history(self, id: bytes) -> Plan[list[RunRecord]]:
@@ -242,14 +220,3 @@ class AdminPlans:
         }  # fmt: skip
         rows: list[Row] = yield Query(self.say.edit, params)
         return bool(rows)
-
-
-def by_queue(rows: list[Row]) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for queue, code, n in rows:
-        counts = found.setdefault(queue, {})
-        state = str(STATES[code])
-        counts[state] = counts.get(state, 0) + n
-    return {
-        queue: {state: n for state, n in counts.items() if n} for queue, counts in found.items() if any(counts.values())
-    }

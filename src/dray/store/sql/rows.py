@@ -68,6 +68,18 @@ def lenient(data: bytes | str | None) -> Any:
         return data.decode("utf-8", "replace") if isinstance(data, bytes) else data
 
 
+def by_queue(rows: list[Row]) -> dict[str, dict[str, int]]:
+    """Rows of counts.sql: how many jobs are in each state, by queue."""
+    found: dict[str, dict[str, int]] = {}
+    for queue, code, n in rows:
+        counts = found.setdefault(queue, {})
+        state = str(STATES[code])
+        counts[state] = counts.get(state, 0) + n
+    return {
+        queue: {state: n for state, n in counts.items() if n} for queue, counts in found.items() if any(counts.values())
+    }
+
+
 class Tally:
     """Collects how many jobs went into and out of each state of each queue; written once per transaction."""
 

@@ -22,17 +22,21 @@ class SpacePlans:
         """The tables of Dray with their indexes, the largest first; the whole file, which may hold more than that, as "(file)", and
         what is free in it as "(free)". Where SQLite is compiled without `dbstat`, only these two."""
         ((whole, free, can_look),) = yield Query(self.say.space)
-        sizes: dict[str, int] = {}
+        sure: dict[str, int] = {}  # bytes by table
+        told: dict[str, int] = {}  # … of large b-trees, from a part of them
         rows: dict[str, int] = {}
         if can_look:
             for tree, table, is_table, in_all in (yield Query(self.say.space_trees)):
                 pages: list[Row] = yield Query(self.say.space_pages, {"name": tree, "n": SAMPLE})
-                n, size = measured(pages, cut=len(pages) == SAMPLE, in_all=bool(in_all or not is_table))
-                sizes[table] = sizes.get(table, 0) + size
+                cut = len(pages) == SAMPLE
+                n, size = measured(pages, cut=cut, in_all=bool(in_all or not is_table))
+                for sizes, part in ((told, size if cut else 0), (sure, 0 if cut else size)):
+                    sizes[table] = sizes.get(table, 0) + part
                 if is_table:
                     rows[table] = n
-        over = max(1.0, sum(sizes.values()) / max(1, whole - free))  # what is told from a part may be too much
-        found = [Space(table, rows.get(table), int(size / over)) for table, size in sizes.items()]
+        room = max(0, whole - free - sum(sure.values()))
+        less = min(1.0, room / max(1, sum(told.values())))  # all of them together cannot be larger than the file
+        found = [Space(table, rows.get(table), size + int(told[table] * less)) for table, size in sure.items()]
         found.sort(key=lambda space: -(space.size or 0))
         return [*found, Space(FILE, None, whole), Space(FREE, None, free)]
 

@@ -10,14 +10,15 @@ import pytest
 from dray.store.values import Figure
 from dray.testing.suite.scene import Scene, Themed
 
-MINUTE = 60_000_000
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
 
 
 def figure(
     at: int = 0, name: str = "q\tt", data: bytes = b"\x93", *, kind: str = "work", span: int = 60, source: str = ""
 ) -> Figure:
-    """A row that began `at` minutes after the first."""
-    return Figure(kind, at * MINUTE, span, name, data, source)
+    """A row of the span with this number."""
+    return Figure(kind, at * (span or 60) * SECOND, span, name, data, source)
 
 
 def some_of(rows: list[Figure], limit: int, among: Iterable[Figure]) -> None:
@@ -81,13 +82,14 @@ class Figures(Themed):
             kind, span, name = dice.choice(kinds), dice.choice([0, 60, 600]), dice.choice([None, *names, "none such"])
             since, until = sorted(dice.choices(range(14), k=2))
             limit = dice.choice([1, 5, 20_000])
-            found = s.do(s.plans.figures, kind, span, since * MINUTE, until * MINUTE, name, limit)
+            low, high = (n * (span or 60) * SECOND + dice.choice([0, 0, 1, -7 * SECOND]) for n in (since, until))
+            found = s.do(s.plans.figures, kind, span, low, high, name, limit)
             some_of(found, limit, (
                 row for row in kept.values()
-                if (row.kind, row.span) == (kind, span) and since * MINUTE <= row.at < until * MINUTE and name in (None, row.name)
+                if (row.kind, row.span) == (kind, span) and low <= row.at < high and name in (None, row.name)
             ))  # fmt: skip
         for _ in range(10):
-            span, before, limit = dice.choice([0, 60, 600]), dice.randrange(14) * MINUTE, dice.choice([1, 7, 2000])
+            span, before, limit = dice.choice([0, 60, 600]), dice.randrange(100) * MINUTE, dice.choice([1, 7, 2000])
             old = s.do(s.plans.old_figures, span, before, limit)
             some_of(old, limit, (row for row in kept.values() if row.span == span and row.at < before))
             s.do(s.plans.put_figures, [], old[:5])

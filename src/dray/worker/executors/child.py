@@ -20,10 +20,13 @@ from dray.app import Dray
 from dray.errors import DrayError
 from dray.model.job import Claimed
 from dray.model.outcome import Interrupted, Outcome, Raised
+from dray.observe import sending
+from dray.observe.log import set_up
 from dray.worker.attempt import Attempts, record
 from dray.worker.executors.inbox import Inbox, listen
 from dray.worker.executors.wire import (
     Done,
+    Enqueued,
     Frames,
     FromChild,
     Hello,
@@ -36,6 +39,7 @@ from dray.worker.executors.wire import (
 )
 from dray.worker.resources import Resources
 
+FLUSH = 0.7  # seconds to send what observers have gathered: a child that has not ended after a second is killed
 SWITCH = 0.001  # seconds: how soon the sender may speak, and the parent be heard, while a function computes
 
 
@@ -104,8 +108,9 @@ def main(fd: int, parent: int) -> int:
         return 1
     sys.setswitchinterval(SWITCH)
     resources = Resources(app.resources)
-    attempts = Attempts(app, resources, sender)
     inbox = Inbox(sender.say)
+    attempts = Attempts(app, resources, sender, lambda: inbox.node)
+    counter = sending.count(app) if messages[0].counting else None
     listen(connection, frames, inbox)
     sender.say(Ready())
     pid = os.getpid()
@@ -113,7 +118,11 @@ def main(fd: int, parent: int) -> int:
         done = run(app, attempts, job)
         if os.getpid() != pid:
             os._exit(0)  # the function forked, and this is the copy: it must not speak for the job
+        if counter is not None and (counts := counter.take()):
+            sender.say(Enqueued(counts))
         inbox.done(done)
+    for observer in app.observers:
+        observer.flush(FLUSH)
     with contextlib.suppress(Exception):
         resources.close()
     app.close()
@@ -141,9 +150,12 @@ def load(hello: Hello) -> Dray:
     """The app, with all modules that have tasks. Raises whatever their import raises."""
     from dray.target import load_app
 
+    if hello.log is not None:
+        set_up(*hello.log)
     sys.path[:] = hello.path
     app = load_app(hello.target)
     app.configure(url=hello.url, migrate=False)
+    app.observe()
     for module in hello.modules:
         if module not in sys.modules and module != "__main__":
             with contextlib.suppress(ModuleNotFoundError):

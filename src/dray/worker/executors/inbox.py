@@ -26,10 +26,12 @@ class Inbox:
         self._jobs: deque[Claimed] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._closed = False
+        self.node: int | None = None  # the worker that they were given to
 
-    def add(self, jobs: list[Claimed]) -> None:
+    def add(self, jobs: list[Claimed], node: int | None = None) -> None:
         """They are to be run, in this order."""
         with self._changed:
+            self.node = node
             self._jobs.extend(jobs)
             self._changed.notify()
 
@@ -84,8 +86,8 @@ def _listen(connection: socket.socket, frames: Frames, inbox: Inbox) -> None:
             for body in frames.feed(data):
                 for message in to_child(body):
                     match message:
-                        case Run(jobs):
-                            inbox.add(jobs)
+                        case Run(jobs, node):
+                            inbox.add(jobs, node)
                         case Recall():
                             inbox.recall()
                         case _:

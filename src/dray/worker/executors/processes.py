@@ -17,7 +17,7 @@ from dray.worker.attempt import timed_out
 from dray.worker.executors.base import Corridor, Pace
 from dray.worker.executors.pooled import PooledChild, Recycling, Waiting
 from dray.worker.executors.reactor import Reactor
-from dray.worker.executors.wire import Done, Hello, Log, Progress, Ready, Recalled, Run, Unfit, from_child
+from dray.worker.executors.wire import Done, Enqueued, Hello, Log, Progress, Ready, Recalled, Run, Unfit, from_child
 from dray.worker.exits import how_it_ended
 
 log = get_logger("processes")
@@ -33,7 +33,8 @@ class ProcessExecutor:
 
     def __init__(
         self, slots: int, hello: Callable[[], Hello], corridor: Corridor, notes: object, *, recycling: Recycling | None = None,
-        prewarm: bool = False,
+        prewarm: bool = False, node: Callable[[], int | None] = lambda: None,
+        enqueued: Callable[[dict[str, int]], None] = lambda _: None,
     ) -> None:
         self.slots = slots
         self._hello = hello
@@ -41,6 +42,8 @@ class ProcessExecutor:
         self._notes = notes
         self._recycling = recycling or Recycling()
         self._prewarm = prewarm
+        self._node = node
+        self._enqueued = enqueued
         self.pace = Pace()
         self._children: list[PooledChild] = []
         self._queue: deque[Claimed] = deque()
@@ -201,7 +204,7 @@ class ProcessExecutor:
     def _send(self, child: PooledChild, batch: list[Waiting]) -> None:
         if child.queue[0] is batch[0]:
             self._head_starts(child)
-        child.say([Run([waiting.job for waiting in batch])])
+        child.say([Run([waiting.job for waiting in batch], self._node())])
         self._watch_connection(child)
 
     def _head_starts(self, child: PooledChild) -> None:
@@ -271,6 +274,8 @@ class ProcessExecutor:
                 self._notes.progress(child.queue[0].job, data)  # type: ignore[attr-defined]
             case Log(level, text) if child.queue:
                 self._notes.log(child.queue[0].job, level, text)  # type: ignore[attr-defined]
+            case Enqueued(counts):
+                self._enqueued(counts)
             case _:
                 pass
 

@@ -15,18 +15,22 @@ HEAD = 4
 
 
 class Hello(Struct, tag=True, array_like=True, frozen=True):
-    """To the child: where the app and its tasks are."""
+    """To the child: where the app and its tasks are. `log`: level and form of its log, None if that is the application's own
+    business; `counting`: whether to tell what its functions enqueue."""
 
     target: str
     url: str
     modules: list[str]
     path: list[str]
+    log: tuple[str, str] | None = None
+    counting: bool = False
 
 
 class Run(Struct, tag=True, array_like=True, frozen=True):
-    """To the child: jobs, to be run one after the other."""
+    """To the child: jobs, to be run one after the other, and the number of the worker that they were given to."""
 
     jobs: list[Claimed]
+    node: int | None = None
 
 
 class Recall(Struct, tag=True, array_like=True, frozen=True):
@@ -65,13 +69,19 @@ class Log(Struct, tag=True, array_like=True, frozen=True):
     text: str
 
 
+class Enqueued(Struct, tag=True, array_like=True, frozen=True):
+    """From the child: how many jobs its function has enqueued, by queue and task."""
+
+    counts: dict[str, int]
+
+
 class Recalled(Struct, tag=True, array_like=True, frozen=True):
     """From the child: the (seq, claim) of jobs that it has not started and will not, in their order."""
 
     jobs: list[tuple[int, int]]
 
 
-FromChild = Ready | Unfit | Done | Progress | Log | Recalled
+FromChild = Ready | Unfit | Done | Progress | Log | Enqueued | Recalled
 ToChild = Hello | Run | Recall
 
 _encoder = msgspec.msgpack.Encoder()

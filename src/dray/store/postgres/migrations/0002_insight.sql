@@ -4,18 +4,18 @@ create table dray.dray_figure (
     at     bigint  not null,                              -- when the span began
     span   integer not null,                              -- seconds; 0: not added up yet
     kind   text    collate "C" not null,
-    name   text    collate "C" not null,
+    series text    collate "C" not null,                  -- kind, span and name: alone, so that no other index serves for it
     source text    collate "C" not null,                  -- who measured it, until it is added up
     data   bytea   not null,                              -- MessagePack
-    primary key (kind, span, name, at, source)
+    primary key (series, at, source)
 ) with (
     fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
     autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000,
-    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000, autovacuum_vacuum_cost_delay = 0
+    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000, autovacuum_vacuum_cost_delay = 0
 );
 
 create index dray_figure_at  on dray.dray_figure (kind, span, at);
-create index dray_figure_old on dray.dray_figure (span, at);
+create index dray_figure_old on dray.dray_figure (span, (at + 0));   -- so that it does not serve for a kind, whose rows may be few
 
 -- Who did what.
 create table dray.dray_audit (

@@ -1,3 +1,3 @@
-select at, name, source, data from dray.dray_figure
-where kind = %(kind)s and span = %(span)s and name = %(name)s and at >= %(since)s and at < %(until)s
+select at, %(name)s::text, source, data from dray.dray_figure
+where series = %(kind)s::text || chr(9) || %(span)s::int || chr(9) || %(name)s::text and at >= %(since)s and at < %(until)s
 order by at, source limit %(n)s

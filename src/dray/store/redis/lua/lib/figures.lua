@@ -2,14 +2,13 @@
 -- A row of figures is a member: span (4 bytes), when it began (8), kind, name and source. Its data stand in a hash.
 local STEM = 12 -- bytes of span and time
 
--- Add to `answer` what stands from `from` to `to`, at most `most` rows; the last of them, if there were as many.
-local function figures_between(from, to, most, answer)
-    local members = redis.call('ZRANGEBYLEX', k_figure_times, from, to, 'LIMIT', 0, most)
+-- The answer with some rows, at most 1000: where to go on, then key and data of each.
+local function figures_told(place, members)
+    local answer = {place}
     if #members > 0 then
-        local datas = redis.call('HMGET', k_figures, unpack(members))
-        for i, member in ipairs(members) do
-            answer[#answer + 1], answer[#answer + 2] = member, datas[i]
+        for i, data in ipairs(redis.call('HMGET', k_figures, unpack(members))) do
+            answer[2 * i], answer[2 * i + 1] = members[i], data
         end
     end
-    return #members == most and members[#members] or nil
+    return answer
 end

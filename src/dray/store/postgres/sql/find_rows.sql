@@ -1,0 +1,1 @@
+select * from dray.dray_jobs where seq = any (%(seqs)s::bigint[])
