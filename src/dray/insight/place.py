@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -11,7 +12,7 @@ from msgspec import Struct
 from dray.errors import ConfigurationError, UnknownJob, UnknownSchedule, UnknownWorker
 from dray.model import ids
 from dray.model.clock import SECOND
-from dray.model.job import EXECUTORS, JobInfo, NewJob
+from dray.model.job import EXECUTORS, PRIORITY_RANGE, JobInfo, NewJob
 from dray.nodes import DEAF, knows, serves
 from dray.store.plan import Now, Plan, reads
 from dray.store.values import AuditEntry, NodeInfo, QueueInfo, ScheduleRow, Space
@@ -196,6 +197,30 @@ class Place:
         await self._anote("run again", id, ids.to_text(new.id))
         return ids.to_text(new.id)
 
+    def edit(
+        self, id: str, *, args: dict[str, Any] | None = None, priority: int | None = None, max_attempts: int | None = None
+    ) -> bool:
+        """Change a job that waits; whether it still did. What is None stays as it is. Raises UnknownJob, ConfigurationError.
+
+        Arguments are not checked here, where the code of the task is not known: a wrong one fails when the job runs."""
+        raw, changes = _raw(id), _changes(args, priority, max_attempts)
+        _like(self._ask(self.store.plans.get, raw), id, None)
+        done = self._ask(partial(self.store.plans.edit, **changes), raw)
+        if done:
+            self._note("edit", id, listed(changes))
+        return done
+
+    async def aedit(
+        self, id: str, *, args: dict[str, Any] | None = None, priority: int | None = None, max_attempts: int | None = None
+    ) -> bool:
+        """`edit` for coroutines."""
+        raw, changes = _raw(id), _changes(args, priority, max_attempts)
+        _like(await self._aask(self.store.plans.get, raw), id, None)
+        done = await self._aask(partial(self.store.plans.edit, **changes), raw)
+        if done:
+            await self._anote("edit", id, listed(changes))
+        return done
+
     # -- who did what, and how much there is
 
     def audits(self, before: int | None = None, limit: int = 100) -> list[AuditEntry]:
@@ -281,6 +306,16 @@ def _raw(id: str) -> bytes:
         return ids.from_text(id)
     except ValueError:
         raise UnknownJob(f"{id!r} is not a job's id (32 hexadecimal digits with hyphens).") from None
+
+
+def _changes(args: dict[str, Any] | None, priority: int | None, max_attempts: int | None) -> dict[str, Any]:
+    low, high = PRIORITY_RANGE
+    if priority is not None and not low <= priority <= high:
+        raise ConfigurationError(f"The priority is {priority}: use {low} to {high}.")
+    if max_attempts is not None and max_attempts < 1:
+        raise ConfigurationError(f"max_attempts is {max_attempts}: use 1 or more.")
+    changes = {"args": None if args is None else msgspec.json.encode(args), "priority": priority, "max_attempts": max_attempts}
+    return {name: value for name, value in changes.items() if value is not None}
 
 
 def _like(job: JobInfo | None, id: str, args: dict[str, Any] | None) -> NewJob:
