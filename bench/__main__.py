@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import behind, crowd, drain, enqueue, horizon, idle, latency, memory, network, pages, producers, stages, wal
+from bench import behind, crowd, drain, enqueue, horizon, idle, latency, memory, network, observe, pages, producers, stages, wal
 from bench.report import Report
 from bench.run import Run
 
@@ -30,6 +30,7 @@ ALL: dict[str, tuple[Callable[[Run], None], tuple[str, ...]]] = {
     "wal": (wal.wal, ("postgres",)),
     "network": (network.latency, ("postgres", "redis")),
     "memory": (memory.memory, ("redis",)),
+    "observe": (observe.observe, EACH),
     "imports": (idle.imports, ("sqlite",)),
     "pages": (pages.pages, EACH),
     "stages": (stages.stages, EACH),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dray import Dray
@@ -39,16 +40,18 @@ def app_at(url: str) -> Dray:
 
 @contextlib.contextmanager
 def worker(
-    app: Dray, *, concurrency: int = 100, processes: int = 1, queues: str | None = None, url: str | None = None
+    app: Dray, *, concurrency: int = 100, processes: int = 1, queues: str | None = None, url: str | None = None,
+    target: str = "bench.tasks", flags: Sequence[str] = (), environ: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A `dray worker` over the app's store, ready when it is known there. `url`: another way to it."""
     before = len(app.insight.workers())
     process = subprocess.Popen(
         [
-            sys.executable, "-m", "dray.cli.main", "worker", "bench.tasks", "--url", url or app.url, "--concurrency",
+            sys.executable, "-m", "dray.cli.main", "worker", target, "--url", url or app.url, "--concurrency",
             str(concurrency), "--processes", str(processes), "--log-level", "error", *(["--queues", queues] if queues else []),
+            *flags,
         ],
-        cwd=ROOT,
+        cwd=ROOT, env={**os.environ, **(environ or {})},
     )  # fmt: skip
     try:
         until(lambda: len(app.insight.workers()) >= before + processes, every=0.02)

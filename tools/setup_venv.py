@@ -17,6 +17,7 @@ def main(folder: str) -> int:
     if code == 0:
         add_from_debian(root, "pgbouncer", "pgbouncer", "pgbouncer")
         add_from_debian(root, "redis", "redis-server", "redis-server", beside=("redis-tools",))  # the program is in the tools
+        add_from_debian(root, "prometheus", "promtool", "prometheus")
     return code
 
 

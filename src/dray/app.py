@@ -379,6 +379,17 @@ class Dray:
 
         return EmbeddedWorker(self, **options)
 
+    def dashboard(self, **options: Any) -> Any:
+        """The dashboard of this app as an ASGI application: `app.mount("/jobs", dray_app.dashboard())`. Needs dray[dashboard].
+
+        Options: title, prefix, read_only, token, user and password, access, redact; see `dray.dashboard.settings`. Without token,
+        user or access only this machine may see it. Raises ConfigurationError.
+        """
+        from dray.dashboard.app import make
+        from dray.dashboard.settings import made
+
+        return make(self, made(options))
+
     def run_worker(self, **options: Any) -> None:
         """Run a worker in this process until TERM or INT; for small applications. Options as `worker`."""
         self.worker(**options).run()

@@ -27,8 +27,9 @@ ALL = dict(commands(cli))
 
 def test_the_commands_are_those_of_the_contract() -> None:
     assert set(cli.commands) == {
-        "worker", "dev", "demo", "status", "jobs", "show", "explain", "retry", "cancel", "delete", "queues", "pause", "resume",
-        "workers", "schedules", "enqueue", "migrate", "doctor", "config", "bench", "completion",
+        "worker", "dev", "demo", "dashboard", "health", "status", "jobs", "show", "explain", "retry", "cancel", "delete", "queues",
+        "pause", "resume", "workers", "top", "tasks", "errors", "audit", "schedules", "enqueue", "migrate", "doctor", "config",
+        "bench", "completion",
     }  # fmt: skip
     assert set(ALL[("schedules",)].commands) == {"list", "show", "pause", "resume", "remove", "run", "explain"}  # type: ignore[attr-defined]
 

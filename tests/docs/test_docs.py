@@ -92,7 +92,7 @@ def test_the_python_blocks_run_and_print_what_they_say(
     page: Path, runs: dict[str, Future[subprocess.CompletedProcess[str]]]
 ) -> None:
     if page_id(page) not in runs:
-        servers = ("postgresql.md", "redis.md", "stores.md")
+        servers = ("postgresql.md", "redis.md", "stores.md", "api.md", "top.md", "observe.md")
         assert page.name in ("command-line.md", *servers), "a guide without a single Python block that runs"
         return
     done = runs[page_id(page)].result()

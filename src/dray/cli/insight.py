@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from dray.insight import Insight
     from dray.insight.figures import ErrorGroup, TaskFigures, Times
     from dray.store.values import AuditEntry, NodeInfo
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.command()
@@ -118,7 +121,7 @@ def dump(worker: str, url: str | None, as_json: bool) -> int:
         node = the_worker(insight.workers(), worker)
         text = ask(insight, node)
     if text is None:
-        output.say(f"Worker {node.name} (process {node.pid}) has not answered: its event loop may be blocked, or it is gone.", "red")
+        output.say(f"Worker {node.name} (process {node.pid}) has not answered: something blocks its event loop, or it is gone.")
         return 1
     output.emit({"id": node.id, "name": node.name, "dump": text}) if as_json else click.echo(text)
     return 0
@@ -140,7 +143,7 @@ def the_worker(nodes: list[NodeInfo], given: str) -> NodeInfo:
 # -- how things go
 
 
-def hours_option(default: str) -> Any:
+def since_option(default: str) -> Callable[[F], F]:
     """`--since`."""
     return click.option(
         "--since", type=SECONDS, default=default, show_default=True, metavar="LENGTH", help="How far to look back, up to 35 days.",
@@ -149,7 +152,7 @@ def hours_option(default: str) -> Any:
 
 @click.command()
 @click.option("--task", metavar="NAME", help="Only errors of this task.")
-@hours_option("24h")
+@since_option("24h")
 @store_options
 def errors(task: str | None, since: float, url: str | None, as_json: bool) -> None:
     """Show what was raised, grouped by task, type and place.
@@ -189,7 +192,7 @@ def _length(seconds: float) -> str:
 
 
 @click.command()
-@hours_option("1h")
+@since_option("1h")
 @app_option
 @store_options
 def tasks(since: float, app: str | None, url: str | None, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from dray import __version__
-from dray.cli import act, bench, check, enqueue, health, jobs, migrate, queues, schedules, setup, work
+from dray.cli import act, bench, check, dashboard, enqueue, health, insight, jobs, migrate, queues, schedules, setup, work
 from dray.errors import (
     DrayError,
     EnqueueError,
@@ -32,7 +32,7 @@ Exit codes:
        changed, doctor found something wrong, or migrate --status found
        something to migrate
   2    wrong usage or configuration
-  3    no such job, task or schedule
+  3    no such job, task, schedule or worker
   4    the store cannot be reached or used
   130  interrupted (Ctrl-C)
 
@@ -122,7 +122,7 @@ def cli(ctx: click.Context) -> None:
         ctx.color = False
 
 
-for module in (work, health, queues, jobs, act, schedules, enqueue, migrate, setup, check, bench):
+for module in (work, dashboard, health, queues, insight, jobs, act, schedules, enqueue, migrate, setup, check, bench):
     for command in module.COMMANDS:
         cli.add_command(command)
 

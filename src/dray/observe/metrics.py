@@ -118,6 +118,12 @@ def instrument(app: Host, worker: Working | None = None, *, registry: Any = None
     return made
 
 
+def of_whole(store: Store, accept: str = "") -> tuple[bytes, str]:
+    """Only what is about the whole store, and its content type: for a process that neither enqueues nor works, such as the
+    dashboard. Raises ConfigurationError without prometheus-client."""
+    return text(lambda: None, lambda: store, accept)
+
+
 def process(enqueued: Enqueued, worker: Working | None) -> Counted:
     """What this process has counted."""
     found = worker.counted() if worker is not None else Counted()

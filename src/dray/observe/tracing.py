@@ -7,12 +7,16 @@ those of the semantic conventions for messaging. Switched on by `instrument(app)
 from __future__ import annotations
 
 import contextlib
+import functools
+import re
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from dray.config import settings
 from dray.context import JobContext
@@ -32,6 +36,9 @@ HOUR = 3600.0  # seconds after which a run is no longer shown as a part of what 
 MODES = ("parent", "link")
 #: Beside the W3C headers: the job was one of many that were enqueued together.
 BATCH = "batch"
+PARENT = "traceparent"
+USUAL = re.compile("00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+TRACE_CONTEXT = {"traceparent", "tracestate", "baggage"}  # what the propagator writes that is the default
 WORDS: dict[type[Any], str] = {
     Returned: "returned", Raised: "raised", Snoozed: "snoozed", Cancelled: "cancelled", Suspended: "suspended",
     Interrupted: "interrupted",
@@ -53,7 +60,8 @@ def instrument(app: Host, *, tracer_provider: Any = None, trace_mode: str | None
 
     `tracer_provider`: default is the global one, asked for when the first span begins. `trace_mode`: "parent" (default, setting
     `trace_mode`) makes the span of a run a child of the one that enqueued the job, and links the two; "link" only links them, as
-    is done in any case for jobs of a batch and those that waited for more than an hour. Raises ConfigurationError.
+    is done in any case for jobs of a batch and those that waited for more than an hour. What was enqueued in a trace that is not
+    sampled is run without a span if the sampler goes by the parent, as the default one does. Raises ConfigurationError.
     """
     api = opentelemetry()
     mode = trace_mode or str(settings()["trace_mode"].value)
@@ -64,7 +72,7 @@ def instrument(app: Host, *, tracer_provider: Any = None, trace_mode: str | None
             return observer
     found = Tracing(app, api, tracer_provider, mode)
     app.observers.append(found)
-    app.middleware = (found.running, *app.middleware)
+    app.middleware = (found, *app.middleware)
     logs.enrichers["tracing"] = found.ids
     return found
 
@@ -76,6 +84,17 @@ def opentelemetry() -> ModuleType:
     except ImportError:
         raise ConfigurationError("Traces need the package opentelemetry-api: pip install 'dray[otel]'.") from None
     return trace
+
+
+class Carried(Struct, frozen=True):
+    """What a job brings along. `around`: the context in which its runs are; `links`: to the span that enqueued it, if there is one;
+    `apart`: its runs are no part of that trace; `unseen`: nobody looks at that trace, nor at what belongs to it."""
+
+    around: Any
+    links: tuple[Any, ...]
+    schedule: str | None
+    apart: bool
+    unseen: bool
 
 
 class Tracing:
@@ -92,6 +111,9 @@ class Tracing:
         self._provider = provider
         self._tracer: Any = None
         self._server: dict[str, Any] | None = None
+        #: jobs that were enqueued together carry the same
+        self._carried = functools.lru_cache(maxsize=1024)(self._read)
+        self._tongue = set(propagate.get_global_textmap().fields)
 
     # -- where jobs are enqueued
 
@@ -102,8 +124,11 @@ class Tracing:
         if span is None:
             yield jobs
             return
-        with self._api.use_span(span, end_on_exit=True, record_exception=True, set_status_on_exception=True):
-            yield self._carried(jobs)
+        try:
+            with self._api.use_span(span, record_exception=True, set_status_on_exception=True):
+                yield self._sent_along(jobs)
+        finally:
+            self._end(span)
 
     def _begin_sending(self, jobs: Sequence[NewJob]) -> Any:
         queues = {job.queue for job in jobs}
@@ -126,7 +151,7 @@ class Tracing:
             attributes["messaging.batch.message_count"] = len(jobs)
         return self._span(name, self._api.SpanKind.PRODUCER, attributes)
 
-    def _carried(self, jobs: Sequence[NewJob]) -> Sequence[NewJob]:
+    def _sent_along(self, jobs: Sequence[NewJob]) -> Sequence[NewJob]:
         carrier: dict[str, str] = {}
         try:
             self._propagate.inject(carrier)
@@ -140,7 +165,7 @@ class Tracing:
 
     # -- where they run
 
-    def running(self, job: JobContext) -> Generator[None, Outcome, None]:
+    def __call__(self, job: JobContext) -> Generator[None, Outcome, None]:
         """A middleware: the span of one run."""
         begun = self._begin_running(job)
         if begun is None:
@@ -153,11 +178,26 @@ class Tracing:
             self._end_running(span, outcome, sys.exception())
         finally:
             self._context.detach(token)
-            span.end()
+            self._end(span)
+
+    def quiet(self, job: JobContext) -> Any:
+        """Whether nobody will see this run: not None if it was enqueued in a trace that is not sampled, and the sampler abides by
+        that, as samplers usually do. Then there is no span to be made, and the trace goes on as it is."""
+        if job.claimed.options is None:
+            return None
+        try:
+            carried = self._carried(job.claimed.options)
+            return self._context.attach(carried.around) if carried.unseen else None
+        except Exception:
+            log.exception("the trace of job %s cannot be read", job.id)
+            return None
+
+    def leave(self, token: Any) -> None:
+        """The quiet run is over."""
+        self._context.detach(token)
 
     def _begin_running(self, job: JobContext) -> tuple[Any, Any] | None:
         claimed = job.claimed
-        options = kept(claimed.options)
         attributes: dict[str, Any] = {
             "messaging.system": SYSTEM, "messaging.operation.name": "process", "messaging.operation.type": "process",
             "messaging.destination.name": claimed.queue, "messaging.message.id": job.id, "dray.task": claimed.task,
@@ -165,17 +205,14 @@ class Tracing:
         }  # fmt: skip
         if job.node is not None:
             attributes["messaging.client.id"] = str(job.node)
-        if options.schedule is not None:
-            attributes["dray.schedule"] = options.schedule
         try:
-            carrier = options.trace or {}
-            around = self._propagate.extract(carrier, self._context.Context())
-            creator = self._api.get_current_span(around).get_span_context()
-            links = [self._api.Link(creator)] if creator.is_valid else []
-            aged = time.time() - claimed.enqueued / 1e6 > HOUR
-            if self.mode == "link" or BATCH in carrier or options.schedule is not None or aged:
+            carried = self._carried(claimed.options) if claimed.options is not None else self._read(None)
+            if carried.schedule is not None:
+                attributes["dray.schedule"] = carried.schedule
+            around = carried.around
+            if carried.links and (carried.apart or time.time() - claimed.enqueued / 1e6 > HOUR):
                 around = self._api.set_span_in_context(self._api.INVALID_SPAN, around)  # baggage stays
-            span = self._span(f"process {claimed.queue}", self._api.SpanKind.CONSUMER, attributes, around, links)
+            span = self._span(f"process {claimed.queue}", self._api.SpanKind.CONSUMER, attributes, around, carried.links)
             if span is None:
                 return None
             return span, self._context.attach(self._api.set_span_in_context(span, around))
@@ -195,7 +232,48 @@ class Tracing:
         except Exception:
             log.exception("the end of a span could not be told")
 
+    def _read(self, options: bytes | None) -> Carried:
+        found = kept(options)
+        carrier = found.trace or {}
+        creator = self._quickly(carrier)
+        if creator is not None:
+            around = self._api.set_span_in_context(self._api.NonRecordingSpan(creator), self._context.Context())
+        else:
+            around = self._propagate.extract(carrier, self._context.Context())
+            creator = self._api.get_current_span(around).get_span_context()
+        known = creator.is_valid
+        return Carried(
+            around=around, links=(self._api.Link(creator),) if known else (), schedule=found.schedule,
+            apart=self.mode == "link" or BATCH in carrier or found.schedule is not None,
+            unseen=known and not creator.trace_flags.sampled and self._abides(),
+        )
+
+    def _quickly(self, carrier: Mapping[str, str]) -> Any:
+        """What is usual, and nothing else, in a quarter of the time. None if it is not that."""
+        parent = carrier.get(PARENT, "")
+        if len(carrier) - (BATCH in carrier) != 1 or not USUAL.fullmatch(parent) or self._tongue != TRACE_CONTEXT:
+            return None
+        _, trace, span, flags = parent.split("-")
+        return self._api.SpanContext(int(trace, 16), int(span, 16), True, self._api.TraceFlags(int(flags, 16)))
+
+    def _abides(self) -> bool:
+        """Whether the sampler leaves out what was left out before."""
+        provider = self._provider or self._api.get_tracer_provider()
+        sampler = getattr(provider, "sampler", None)
+        try:
+            told = str(sampler.get_description()) if sampler is not None else ""
+        except Exception:
+            return False
+        return told.startswith("ParentBased{") and "remoteParentNotSampled:AlwaysOffSampler" in told
+
     # -- for both
+
+    @staticmethod
+    def _end(span: Any) -> None:
+        try:
+            span.end()
+        except Exception:
+            log.exception("a span could not be ended")
 
     def flush(self, within: float = 5.0) -> None:
         """Send the spans that wait, before the process ends."""

@@ -7,7 +7,7 @@ import contextlib
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import msgspec
@@ -56,11 +56,12 @@ class Attempts:
         """Call a plain function (a coroutine function is run to its end on a loop of its own)."""
         token = current.set(context)
         job = context.claimed
+        quiet: list[tuple[Any, Any]] = []
         try:
             args, kwargs = self._decode(task, job)
             for parameter, name in task.resources.items():
                 kwargs[parameter] = self.resources.get(name)
-            with self._around(task, context) as around:
+            with self._around(self._makers(context, quiet), task, context) as around:
                 if task.transactional and task.is_async:
                     outcome = asyncio.run(arun_alone(self.app, task, job, args, kwargs))
                 elif task.transactional:
@@ -76,6 +77,8 @@ class Attempts:
         except BaseException as error:
             return outcome_of(error, task, context)
         finally:
+            for maker, left in quiet:
+                maker.leave(left)
             context.ended = True
             current.reset(token)
 
@@ -90,10 +93,12 @@ class Attempts:
             args, kwargs = self._decode(task, job)
             for parameter, name in task.resources.items():
                 kwargs[parameter] = await self.resources.aget(name)
-            if timeout is None and not self.app.middleware and not task.transactional:
+            # In an asyncio task of its own: what is quiet need not be left.
+            makers = self._makers(context, []) if self.app.middleware else ()
+            if timeout is None and not makers and not task.transactional:
                 value = await task.func(*args, **kwargs)
                 return self._fits(task, Returned(task.signature.encode_result(value) if value is not None else None))
-            with self._around(task, context) as around:
+            with self._around(makers, task, context) as around:
                 try:
                     async with asyncio.timeout(timeout) as limit:
                         if task.transactional:
@@ -120,8 +125,24 @@ class Attempts:
             )
         return outcome
 
-    def _around(self, task: Task[..., Any], context: JobContext) -> contextlib.AbstractContextManager[Around]:
-        return Around(self.app.middleware, task, context) if self.app.middleware else _NOTHING_AROUND
+    def _makers(self, context: JobContext, quiet: list[tuple[Any, Any]]) -> list[Any]:
+        """The middleware that has something to do around this run. Ours may say that it has not: `quiet(job)` is not None then, and
+        to be given to `leave` after the run."""
+        found = []
+        for maker in self.app.middleware:
+            ask = getattr(maker, "quiet", None)
+            token = None if ask is None else ask(context)
+            if token is None:
+                found.append(maker)
+            else:
+                quiet.append((maker, token))
+        return found
+
+    @staticmethod
+    def _around(
+        makers: Sequence[Any], task: Task[..., Any], context: JobContext
+    ) -> contextlib.AbstractContextManager[Around]:
+        return Around(makers, task, context) if makers else _NOTHING_AROUND
 
     @staticmethod
     def _decode(task: Task[..., Any], job: Claimed) -> tuple[list[Any], dict[str, Any]]:

@@ -1,1 +1,1 @@
-select seq, state, queue, claim from dray_job where id = :id
+select seq, state, queue, claim from dray_job where id = :id and state <> 9

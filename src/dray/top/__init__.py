@@ -1,0 +1,1 @@
+"""`dray top`: a live window into a store, in a terminal. Needs the extra `top`."""
