@@ -174,13 +174,13 @@ class Main(Verbs):
     def _head(self, view: View) -> Text:
         """Where, how often; and how things are, on the tabs that do not say it themselves."""
         width = self.size.width
-        mark, style = LEVELS[view.overview.health.level]
+        mark, _ = LEVELS[view.overview.health.level]  # its colour would not be readable on this ground
         right = f"{'HELD' if self.held else f'every {short_interval(self.interval)}'} "
         where = line(self.insight.store.where)
         told = where if view.tab == OVERVIEW else line(view.overview.health.text)
         room = max(0, width - 12 - len(right))
-        marked = (" " if view.tab == OVERVIEW else mark, style)
-        return Text.assemble((" dray top ", "bold"), marked, fitted(f" {told}", room), right)
+        marked = " " if view.tab == OVERVIEW else mark
+        return Text.assemble((" dray top ", "bold"), (marked, "bold"), fitted(f" {told}", room), right)
 
     def _keys(self) -> Text:
         width = self.size.width - 2

@@ -38,7 +38,7 @@ class Confirm(ModalScreen[bool]):
             yield Static(Text.assemble((self.question, "bold"), f"\n\n{self.detail}" if self.detail else ""), id="question")
             with Horizontal():
                 yield Button(Text("No (n)"), id="no")
-                yield Button(Text(f"{self.yes} (y)"), id="yes", variant="error")
+                yield Button(Text(f"Yes, {self.yes.lower()} (y)"), id="yes", variant="error")
 
     def on_mount(self) -> None:
         """Enter alone does nothing bad."""

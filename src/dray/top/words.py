@@ -59,10 +59,10 @@ def fitted(text: str, width: int, *, right: bool = False) -> str:
     return gap + text if right else text + gap
 
 
-def state_text(state: str, word: bool = True) -> Text:
+def state_text(state: str) -> Text:
     """A state with its mark."""
-    mark, colour = STATES.get(state, ("?", ""))
-    return Text(f"{mark} {state}" if word else mark, style=colour)
+    mark, colour = STATES[state]
+    return Text(f"{mark} {state}", style=colour)
 
 
 def number(n: float, style: str = "") -> Text:

@@ -1,0 +1,94 @@
+"""Hides what nobody should read: in arguments, results, options, errors and logs, before they reach a page, the API or an export.
+
+A pattern without a dot is a name (`password`, `*token*`), looked for at any depth and without regard to case. One with dots is a
+path, wherever it begins (`card.number`, `users.*.email`); positions in lists are numbers. In text, what stands after such a name and `=`
+or `:` is hidden.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from fnmatch import translate
+from typing import Any
+
+DEFAULT = (
+    "password", "passwd", "pwd", "*_password", "password_*", "secret", "*_secret", "secret_*", "*token*", "api_key", "*_api_key",
+    "apikey", "authorization", "cookie", "set-cookie", "private_key", "card.number", "card_number", "cvc", "cvv", "ssn", "iban",
+)  # fmt: skip
+
+MARK = "•••"
+DEEPEST = 60  # levels of data; what lies deeper is hidden, for nobody reads it
+
+# A value as it stands in text: in quotes, or up to a blank, a comma or a bracket.
+VALUE = r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&)\]}'"]+)"""
+NAME = re.compile(r"""(?P<name>[\w.\-]+)(?P<between>["']?\s{0,2}(?:=|:|=>)\s{0,2}(?:Bearer\s+|Basic\s+)?)""" + VALUE)
+
+
+class Redactor:
+    """Knows the patterns."""
+
+    def __init__(self, patterns: Iterable[str] = DEFAULT) -> None:
+        names = [pattern.lower() for pattern in patterns if "." not in pattern]
+        self._name = re.compile("|".join(translate(name) for name in names) or r"(?!)")
+        self._paths = [tuple(re.compile(translate(part)) for part in one.lower().split(".")) for one in patterns if "." in one]
+
+    def hides(self, path: tuple[str, ...]) -> bool:
+        """Whether what lies there is hidden: by the name of any part of the path, or by a path from the top."""
+        low = tuple(part.lower() for part in path)
+        return any(self._name.match(part) for part in low) or any(self._lies_in(low, rule) for rule in self._paths)
+
+    def _lies_in(self, path: tuple[str, ...], rule: tuple[re.Pattern[str], ...]) -> bool:
+        return len(path) >= len(rule) and all(part.match(step) for part, step in zip(rule, path, strict=False))
+
+    def value(self, data: Any, path: tuple[str, ...] = ()) -> Any:
+        """A copy without what is hidden."""
+        if len(path) > DEEPEST:
+            return MARK
+        if isinstance(data, Mapping):
+            return {
+                key: MARK if self.hides((*path, str(key))) else self.value(one, (*path, str(key))) for key, one in data.items()
+            }
+        if isinstance(data, list | tuple):
+            if not self._paths:
+                return [self.value(one, (*path, "")) for one in data]
+            return [MARK if self._at(path, n) else self.value(one, (*path, str(n))) for n, one in enumerate(data)]
+        if isinstance(data, str):
+            return self.text(data)
+        return data
+
+    def _at(self, path: tuple[str, ...], n: int) -> bool:
+        low = (*(part.lower() for part in path), str(n))
+        return any(self._lies_in(low, rule) for rule in self._paths)
+
+    def text(self, text: str) -> str:
+        """The same for a text: `password=hunter2` becomes `password=•••`."""
+        if "=" not in text and ":" not in text:
+            return text
+        parts: list[str] = []
+        place = at = 0
+        while found := NAME.search(text, at):
+            if self._secret(found["name"]):
+                quote = found["value"][0] if found["value"][0] in "\"'" else ""
+                parts += (text[place : found.start("value")], quote, MARK, quote)
+                place = at = found.end()
+            else:
+                at = found.end("between")  # what looks like its value may be another name: `declined: password=…`
+        return "".join((*parts, text[place:]))
+
+    def _secret(self, name: str) -> bool:
+        return bool(self._name.match(name.rpartition(".")[2].lower())) or self.hides(tuple(name.split(".")))
+
+    def restored(self, edited: Any, original: Any) -> Any:
+        """What somebody made of a redacted copy: where the mark was left standing, the original is meant."""
+        if edited == MARK:
+            return original
+        if isinstance(edited, dict):
+            known = original if isinstance(original, dict) else {}
+            return {key: self.restored(one, known.get(key)) if key in known else one for key, one in edited.items()}
+        if isinstance(edited, list):
+            old = original if isinstance(original, list) else []
+            return [self.restored(one, old[n]) if n < len(old) else one for n, one in enumerate(edited)]
+        if isinstance(edited, str) and isinstance(original, str) and MARK in edited and edited == self.text(original):
+            return original
+        return edited
