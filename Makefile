@@ -20,7 +20,7 @@ demo: $(READY)  ## the sign-up story on real input (ARGS=--once: without a perso
 	$(BIN)/dray demo $(ARGS)
 
 test: $(READY)  ## all tests that a change must pass
-	$(BIN)/python -m pytest tests $(ARGS)
+	$(BIN)/python tools/test.py $(ARGS)
 
 test-all: $(READY)  ## the tests on every Python from 3.11 to 3.13 that is found
 	$(BIN)/python tools/test_all.py $(ARGS)

@@ -1,8 +1,8 @@
 """Hides what nobody should read: in arguments, results, options, errors and logs, before they reach a page, the API or an export.
 
 A pattern without a dot is a name (`password`, `*token*`), looked for at any depth and without regard to case. One with dots is a
-path, wherever it begins (`card.number`, `users.*.email`); positions in lists are numbers. In text, what stands after such a name and `=`
-or `:` is hidden.
+path, wherever it begins (`card.number`, `users.*.email`); positions in lists are numbers. In text, what stands after such a name
+and `=` or `:` is hidden.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ DEFAULT = (
 MARK = "•••"
 DEEPEST = 60  # levels of data; what lies deeper is hidden, for nobody reads it
 
-# A value as it stands in text: in quotes, or up to a blank, a comma or a bracket.
-VALUE = r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&)\]}'"]+)"""
-NAME = re.compile(r"""(?P<name>[\w.\-]+)(?P<between>["']?\s{0,2}(?:=|:|=>)\s{0,2}(?:Bearer\s+|Basic\s+)?)""" + VALUE)
+# A value as it stands in text: in quotes (the text may be cut before they close), or up to a blank, a comma or a bracket.
+VALUE = r"""(?P<value>"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|[^\s,;&)\]}'"]+)"""
+# Names are tried once, from where they begin, so that a long word costs no more than its length.
+NAME = re.compile(r"""(?<![\w.\-])(?P<name>[\w.\-]++)(?P<between>["']?\s{0,2}(?:=|:|=>)\s{0,2}(?:Bearer\s+|Basic\s+)?)""" + VALUE)
 
 
 class Redactor:
@@ -34,27 +35,29 @@ class Redactor:
         self._paths = [tuple(re.compile(translate(part)) for part in one.lower().split(".")) for one in patterns if "." in one]
 
     def hides(self, path: tuple[str, ...]) -> bool:
-        """Whether what lies there is hidden: by the name of any part of the path, or by a path from the top."""
+        """Whether what lies there is hidden: by the name of any part of the path, or by a path in it."""
         low = tuple(part.lower() for part in path)
         return any(self._name.match(part) for part in low) or any(self._lies_in(low, rule) for rule in self._paths)
 
     def _lies_in(self, path: tuple[str, ...], rule: tuple[re.Pattern[str], ...]) -> bool:
-        return len(path) >= len(rule) and all(part.match(step) for part, step in zip(rule, path, strict=False))
+        return any(
+            all(part.match(step) for part, step in zip(rule, path[begin:], strict=False))
+            for begin in range(len(path) - len(rule) + 1)
+        )
 
-    def value(self, data: Any, path: tuple[str, ...] = ()) -> Any:
-        """A copy without what is hidden."""
+    def value(self, data: Any, path: tuple[str, ...] = (), longest: int | None = None) -> Any:
+        """A copy without what is hidden. Texts are cut after `longest` characters, for where they are not shown whole anyway."""
         if len(path) > DEEPEST:
             return MARK
         if isinstance(data, Mapping):
-            return {
-                key: MARK if self.hides((*path, str(key))) else self.value(one, (*path, str(key))) for key, one in data.items()
-            }
+            below = ((key, (*path, str(key)), one) for key, one in data.items())
+            return {key: MARK if self.hides(there) else self.value(one, there, longest) for key, there, one in below}
         if isinstance(data, list | tuple):
             if not self._paths:
-                return [self.value(one, (*path, "")) for one in data]
-            return [MARK if self._at(path, n) else self.value(one, (*path, str(n))) for n, one in enumerate(data)]
+                return [self.value(one, (*path, ""), longest) for one in data]
+            return [MARK if self._at(path, n) else self.value(one, (*path, str(n)), longest) for n, one in enumerate(data)]
         if isinstance(data, str):
-            return self.text(data)
+            return self.text(data if longest is None else data[:longest])
         return data
 
     def _at(self, path: tuple[str, ...], n: int) -> bool:

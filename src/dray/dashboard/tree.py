@@ -107,7 +107,8 @@ class _Tree:
         if not entries:
             return label + Markup('<span class="v">{}{}</span>').format(opening, closing)
         if depth >= DEEPEST or self._left <= 0:
-            return label + Markup('<span class="soft">{}{:,} inside{}</span> {}').format(opening, len(entries), closing, self._all())
+            inside = Markup('<span class="soft">{}{:,} inside{}</span> {}')
+            return label + inside.format(opening, len(entries), closing, self._all())
         rows = []
         for name, value in entries[:WIDEST]:
             if self._left <= 0:

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from dray.dashboard import copies, story
 from dray.dashboard.api.arguments import decoded
 from dray.dashboard.page import Ask, get, post
-from dray.dashboard.pages.jobs import visible
+from dray.dashboard.pages.jobs import SHOWN, visible
 from dray.dashboard.settings import Role
 from dray.errors import DrayError
 from dray.explain import explain, gather
@@ -38,7 +38,7 @@ def job(ask: Ask) -> Response:
     result = readable(one.result)
     return ask.page(
         "job.html", job=one, runs=told, line=line, why=explain(facts), has_result=one.result is not None, long=LONG,
-        result=house.redactor.value(result), result_size=len(one.result or b""), logs=logs[-LINES:],
+        result=house.redactor.value(result, longest=SHOWN), result_size=len(one.result or b""), logs=logs[-LINES:],
         more_logs=max(0, len(logs) - LINES), spent=story.spent(told, line, facts.now),
         python=copies.as_python(one, one.args), command=copies.as_command(one, one.args), waiting=one.state in WAITING,
         node=next((node for node in facts.nodes if node.id == one.node), None),

@@ -24,6 +24,7 @@ COLUMNS = {
 }  # fmt: skip
 USUAL = ("args", "queue", "attempt", "when", "took", "note")
 CHOSEN = "dray_columns"
+SHOWN, LONG = 4000, 200_000  # characters of a text in arguments, of a traceback, that any page shows
 
 #: Searches that somebody who is called at night begins with.
 VIEWS = (
@@ -76,7 +77,10 @@ def refuse_hidden(what: Filter, redactor: Redactor) -> None:
 def visible(jobs: list[JobInfo], what: Filter, redactor: Redactor, now: int) -> list[JobInfo]:
     """The jobs without what is hidden in them; those are left out that match only by something that is."""
     texts = Filter(terms=tuple(term for term in what.every() if term.key in ("text", "args", "error") and not term.without))
-    shown = [replace(job, args=redactor.value(job.args), error=redactor.value(job.error)) for job in jobs]
+    most = None if texts.terms else SHOWN
+    shown = [
+        replace(job, args=redactor.value(job.args, longest=most), error=redactor.value(job.error, longest=LONG)) for job in jobs
+    ]
     return [job for job in shown if not texts.terms or matches(texts, job, now)]
 
 

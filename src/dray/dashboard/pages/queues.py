@@ -47,6 +47,11 @@ class Row(Struct, frozen=True):
         """Which part of the slots that may serve it run its jobs, 0…1."""
         return min(1.0, self.n("running") / self.slots) if self.slots else 0.0
 
+    @property
+    def waits(self) -> int:
+        """Jobs that wait for others, or for a time in the midst of their work."""
+        return self.n("blocked", "sleeping")
+
     def n(self, *states: str) -> int:
         """How many jobs are in these states."""
         return sum(self.queue.counts.get(state, 0) for state in states)
