@@ -1,5 +1,5 @@
-"""`make test`: the tests in two processes at the same time, as most of them wait for servers, workers and clocks; with arguments, in
-one. The answer of each is printed whole, one after the other."""
+"""`make test`: the tests in two processes at the same time, as most of them wait for servers, workers and clocks; with
+arguments, in one. The answer of each is printed whole, one after the other."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_what_cannot_be_interrupted_is_not_given_back_before_its_process_has_end
     place.code(CODE)
     first = place.start("--concurrency", "2", "--grace", "0.2")
     place.enqueue("uses", 0).result(timeout=10)
-    job = place.enqueue("work", 1, 6)
+    job = place.enqueue("work", 1, 18)
     place.wait_mark("start")
     child = first.child()
     place.start("--concurrency", "2")
@@ -110,7 +110,7 @@ def test_what_cannot_be_interrupted_is_not_given_back_before_its_process_has_end
             gone_at = time.monotonic()
         return bool(gone_at) and len(place.marks("start")) >= 2
 
-    eventually(gone, what="the process ends, and the job starts elsewhere")
+    eventually(gone, within=40, what="the process ends, and the job starts elsewhere")
     closed = place.marks("closed")
     assert len(closed) == 1, "resources are closed meanwhile"
     (_, again) = place.marks("start")

@@ -9,6 +9,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from dray.dashboard.page import Ask, get
+from dray.insight.act import ACTIONS
 from dray.model.ids import from_text
 
 if TYPE_CHECKING:
@@ -71,7 +72,10 @@ def link(ask: Ask, entry: AuditEntry) -> str:
         return ask.url("workers/one", id=entry.target)
     if words == "enqueue":
         return ask.url("tasks/one", name=entry.target)
-    return ask.url(f"jobs/{entry.target}") if _is_job(entry.target) else ""
+    if _is_job(entry.target):
+        return ask.url(f"jobs/{entry.target}")
+    # Of a bulk: a search, or the number of jobs and the first of their ids.
+    return ask.url("jobs", q=entry.target) if words in ACTIONS and " jobs: " not in entry.target else ""
 
 
 def made(entry: AuditEntry) -> str:
