@@ -19,7 +19,7 @@ QUIET = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, its event loop runs in this thread: others could not use asyncio.run
 def browser() -> Iterator[Browser]:
     """Chromium, without a window."""
     driver = pytest.importorskip("playwright.sync_api", reason="the browser tests need Playwright: pip install playwright")

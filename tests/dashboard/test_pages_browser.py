@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from api_hands import until
-from test_pages_content import HOSTILE, PAGES, app, the_error
+from pages_hands import HOSTILE, PAGES, app, the_error
 
 from dray import Dray
 from dray.dashboard import Settings, make

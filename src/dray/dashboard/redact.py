@@ -19,11 +19,13 @@ DEFAULT = (
 
 MARK = "•••"
 DEEPEST = 60  # levels of data; what lies deeper is hidden, for nobody reads it
+LONGEST = 120  # characters of a name in text
+MOST = 5000  # names in text that are remembered
 
-# A value as it stands in text: in quotes (the text may be cut before they close), or up to a blank, a comma or a bracket.
-VALUE = r"""(?P<value>"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|[^\s,;&)\]}'"]+)"""
 # Names are tried once, from where they begin, so that a long word costs no more than its length.
-NAME = re.compile(r"""(?<![\w.\-])(?P<name>[\w.\-]++)(?P<between>["']?\s{0,2}(?:=|:|=>)\s{0,2}(?:Bearer\s+|Basic\s+)?)""" + VALUE)
+NAME = re.compile(r"""(?<![\w.\-])(?P<name>[\w.\-]++)["']?\s{0,2}(?:=>|=|:)\s{0,2}(?:Bearer\s|Basic\s)?\s{0,2}""")
+# A value as it stands in text: in quotes (the text may be cut before they close), or up to a blank, a comma or a bracket.
+VALUE = re.compile(r""""(?:[^"\\]|\\.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|[^\s,;&)\]}'"]+""", re.DOTALL)
 
 
 class Redactor:
@@ -33,6 +35,7 @@ class Redactor:
         names = [pattern.lower() for pattern in patterns if "." not in pattern]
         self._name = re.compile("|".join(translate(name) for name in names) or r"(?!)")
         self._paths = [tuple(re.compile(translate(part)) for part in one.lower().split(".")) for one in patterns if "." in one]
+        self._asked: dict[str, bool] = {}  # names in texts come again and again
 
     def hides(self, path: tuple[str, ...]) -> bool:
         """Whether what lies there is hidden: by the name of any part of the path, or by a path in it."""
@@ -71,16 +74,22 @@ class Redactor:
         parts: list[str] = []
         place = at = 0
         while found := NAME.search(text, at):
-            if self._secret(found["name"]):
-                quote = found["value"][0] if found["value"][0] in "\"'" else ""
-                parts += (text[place : found.start("value")], quote, MARK, quote)
-                place = at = found.end()
-            else:
-                at = found.end("between")  # what looks like its value may be another name: `declined: password=…`
+            at = found.end()  # what looks like its value may be another name: `declined: password=…`
+            if self._secret(found["name"]) and (value := VALUE.match(text, at)):
+                quote = value[0][0] if value[0][0] in "\"'" else ""
+                parts += (text[place:at], quote, MARK, quote)
+                place = at = value.end()
         return "".join((*parts, text[place:]))
 
     def _secret(self, name: str) -> bool:
-        return bool(self._name.match(name.rpartition(".")[2].lower())) or self.hides(tuple(name.split(".")))
+        name = name[-LONGEST:]
+        known = self._asked.get(name)
+        if known is None:
+            if len(self._asked) > MOST:
+                self._asked.clear()
+            known = bool(self._name.match(name.rpartition(".")[2].lower())) or self.hides(tuple(name.split(".")))
+            self._asked[name] = known
+        return known
 
     def restored(self, edited: Any, original: Any) -> Any:
         """What somebody made of a redacted copy: where the mark was left standing, the original is meant."""

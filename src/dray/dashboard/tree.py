@@ -23,8 +23,7 @@ STRANGE = re.compile(
 def _shown(found: re.Match[str]) -> Markup:
     point = ord(found[0])
     name = unicodedata.name(found[0], "a control character")
-    sign = chr(0x2400 + point) if point < 32 else "␡" if point == 127 else f"U+{point:04X}"
-    return Markup('<span class="strange" title="U+{:04X} {}">{}</span>').format(point, name.lower(), sign)
+    return Markup('<span class="strange" title="{}">U+{:04X}</span>').format(name.lower(), point)
 
 
 def text(value: Any, most: int = LONGEST) -> Markup:
@@ -59,7 +58,8 @@ def brief(value: Any, most: int = 120) -> Markup:
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
-        return f"{{{len(value)}}}" if value else "{}"
+        keys = ", ".join(str(key) for key in list(value)[:9])
+        return f"{{{keys[:40]}{', …' if len(keys) > 40 or len(value) > 9 else ''}}}"
     if isinstance(value, list | tuple):
         return f"[{len(value)}]"
     if isinstance(value, str):
@@ -96,7 +96,7 @@ class _Tree:
     def _text(self, value: str) -> Markup:
         shown = Markup('<span class="v string">“{}”</span>').format(text(value))
         if len(value) > LONGEST:
-            shown += Markup(' <span class="soft">{} characters</span> {}').format(f"{len(value):,}", self._all())
+            shown += Markup(" ") + self._all()
         return shown
 
     def _all(self) -> Markup:

@@ -89,7 +89,10 @@ def begin(ask: Ask) -> Response:
 
 def came_of(answers: dict[str, int]) -> str:
     """What came of it, in a sentence: "3 jobs to run again, 1 running and left alone."."""
-    told = [f"{n:,} {CAME.get(word, f'{word} and left alone')}" for word, n in sorted(answers.items(), key=lambda one: -one[1])]
+    told = [
+        f"{f'{n:,}' if place else count(n, 'job')} {CAME.get(word, f'{word} and left alone')}"
+        for place, (word, n) in enumerate(sorted(answers.items(), key=lambda one: -one[1]))
+    ]
     return f"{', '.join(told)}." if told else "Nothing was left to do."
 
 

@@ -9,6 +9,7 @@ from dray.insight.figures import Point, Series
 from dray.model.clock import SECOND
 
 Line = dict[str, Any]
+LEAST = 15.0  # seconds of a step before there is a rate to tell: workers write what they did every few seconds
 
 
 def seconds(series: Series) -> list[float]:
@@ -18,11 +19,14 @@ def seconds(series: Series) -> list[float]:
 
 def outcomes(series: Series) -> list[Line]:
     """Jobs that came to their end and runs that raised, per minute."""
-    per = 60 / series.step
+    def per_minute(n: int, point: Point) -> float | None:
+        over = min(series.step, (series.until - point.at) / SECOND)  # the last step is not over
+        return round(n * 60 / over, 2) if over >= LEAST else None
+
     return [
-        line("succeeded", "good", series, lambda point: round(point.work.succeeded * per, 2), fill=True),
-        line("failed", "bad", series, lambda point: round(point.work.failed * per, 2)),
-        line("retried", "note", series, lambda point: round((point.work.retried + point.work.lost) * per, 2)),
+        line("succeeded", "good", series, lambda point: per_minute(point.work.succeeded, point), fill=True),
+        line("failed", "bad", series, lambda point: per_minute(point.work.failed, point)),
+        line("retried", "note", series, lambda point: per_minute(point.work.retried + point.work.lost, point)),
     ]
 
 

@@ -1,14 +1,14 @@
-"""Errors: told together by task, type and place; one of them with its newest traceback, and what can be done with its jobs."""
+"""Errors: told together by task, type and place; one of them with its newest traceback and its jobs, which `bulk` can act on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from starlette.responses import Response
 
-from dray.dashboard.page import Ask, get, post
+from dray.dashboard.page import Ask, get
 from dray.errors import UnknownJob
 from dray.insight.figures import TREND, ErrorGroup
 from dray.model.clock import SECOND
@@ -16,7 +16,6 @@ from dray.model.figures import HOUR
 from dray.model.filter import Filter, Term
 from dray.model.job import FINAL, State
 from dray.search import to_text
-from dray.wording import count
 
 if TYPE_CHECKING:
     from dray.insight import Insight
@@ -60,7 +59,6 @@ def error(ask: Ask) -> Response:
         "error.html", group=group, trace=trace, fingerprint=fingerprint, task=task, hours=hours, newest=newest,
         failed=to_text(failed), failed_count=insight.count(failed, COUNTED), waiting=to_text(waiting),
         waiting_count=insight.count(waiting, COUNTED), times=times(ask.now, hours),
-        operation=ask.house.operations.get(ask.query("op")),
     )  # fmt: skip
 
 
@@ -94,35 +92,4 @@ def times(now: int, hours: float) -> list[float]:
     return [now / SECOND - width * (TREND - n) for n in range(TREND)]
 
 
-@post("/errors/retry")
-def retry(ask: Ask) -> Response:
-    """Retry all jobs that failed of it."""
-    return _bulk(ask, failed_of(ask.field("fingerprint"), ask.field("task")), "retry", "What they did stays in their history.")
-
-
-@post("/errors/cancel")
-def cancel(ask: Ask) -> Response:
-    """Cancel all jobs that are to run again after it."""
-    return _bulk(ask, waiting_of(ask.field("fingerprint"), ask.field("task")), "cancel", "They do not run again unless retried.")
-
-
-def _bulk(ask: Ask, what: Filter, action: Literal["retry", "cancel"], detail: str) -> Response:
-    """Do it to all that match, in the background, once somebody has said yes to their number."""
-    fingerprint, task, insight = ask.field("fingerprint"), ask.field("task"), ask.insight
-    counted = insight.count(what)
-    many = f"{'' if counted.exact else 'more than '}{count(counted.n, 'job')}"
-    if not counted.n:
-        return ask.go("errors/one", f"There is no job to {action} any more.", fingerprint=fingerprint, task=task)
-    if page := ask.unsure(f"{action.capitalize()} {many}?", f"{action.capitalize()} {many}", detail=detail) or ask.may_bulk():
-        return page
-
-    def work(progress: Callable[[int, int], None]) -> tuple[int, dict[str, int]]:
-        report = insight.bulk(what, action, progress=progress)
-        return report.matched, report.answers
-
-    begun = ask.house.operations.start(work, action=action, what=to_text(what), expected=counted.n, by=ask.visit.name)
-    note = f"The {'retry' if action == 'retry' else 'cancelling'} of {many} has begun."
-    return ask.go("errors/one", note, fingerprint=fingerprint, task=task, op=begun.id)
-
-
-DOORS = (errors, error, retry, cancel)
+DOORS = (errors, error)

@@ -2,12 +2,13 @@
 import { $, say } from "./page.js";
 
 // Resolves to whether the answer was yes.
-export function sure(question, detail, word) {
+export function sure(question, detail, word, danger) {
   const dialog = document.getElementById("ask");
   $("#ask-title").textContent = question;
   $("#ask-detail").textContent = detail || "";
   $("#ask-detail").hidden = !detail;
   $("#ask-yes").textContent = word || "Do it";
+  $("#ask-yes").className = danger ? "button danger" : "button first";
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {

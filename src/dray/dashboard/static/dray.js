@@ -10,4 +10,5 @@ import "./keys.js";
 import "./charts.js";
 import "./live.js";
 
+document.querySelector(".rail [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // of a phone's bar
 for (const button of document.querySelectorAll("button[hidden]")) button.hidden = false;

@@ -7,7 +7,7 @@ async function question(button, form) {
   const count = button.dataset.count ? await counted(button, form) : null;
   if (count === undefined) return null;
   const fill = (text) => (text || "").replace("{n}", count?.text ?? "");
-  return [fill(button.dataset.confirm), fill(button.dataset.detail), fill(button.dataset.word) || button.textContent.trim()];
+  return [fill(button.dataset.confirm), fill(button.dataset.detail), fill(button.dataset.word) || button.textContent.trim(), button.matches(".danger")];
 }
 
 // How many jobs are meant: asked for before anything is done. {text: "3 jobs", n: 3}, undefined if it cannot be told.
