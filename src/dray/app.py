@@ -390,6 +390,14 @@ class Dray:
 
         return make(self, made(options))
 
+    def dashboard_wsgi(self, **options: Any) -> Any:
+        """The same as a WSGI application, for Flask, Django and others. Needs dray[wsgi]. Options as `dashboard`. Raises
+        ConfigurationError."""
+        from dray.dashboard.settings import made
+        from dray.dashboard.wsgi import WsgiDashboard
+
+        return WsgiDashboard(self, made(options))
+
     def run_worker(self, **options: Any) -> None:
         """Run a worker in this process until TERM or INT; for small applications. Options as `worker`."""
         self.worker(**options).run()

@@ -106,8 +106,10 @@ class Task(Generic[P, R]):
             retry_on=or_else(options.retry_on, None),
             give_up_on=or_else(options.give_up_on, ()),
         )
+        self._newest: tuple[bytes | None, JobOptions] = b"", JobOptions()
         self.plain = self._plain()
         self.rules = self._rules()
+        self._newest_rules: tuple[bytes, Rules] = b"", self.rules
         functools.update_wrapper(self, func, updated=())  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
@@ -195,19 +197,28 @@ class Task(Generic[P, R]):
 
     def job_options(self, kept: bytes | None) -> JobOptions:
         """What one job says apart, over what the task says."""
+        last, found = self._newest
+        if last == kept:  # jobs that were enqueued together say the same, and each is asked several times
+            return found
         own = _decode_options(kept) if kept else JobOptions()
-        return JobOptions(
+        found = JobOptions(
             timeout=own.timeout if own.timeout is not None else or_else(self.options.timeout, None),
             result_ttl=own.result_ttl if own.result_ttl is not None else or_else(self.options.result_ttl, None),
             memory_limit=own.memory_limit if own.memory_limit is not None else or_else(self.options.memory_limit, None),
             backoff=own.backoff,
         )
+        self._newest = kept, found
+        return found
 
     def rules_for(self, kept: bytes | None) -> Rules:
         """The rules by which the fate of a run is decided."""
         if kept is None:
             return self.rules
-        return rules_by(_decode_options(kept), self.rules)
+        last, rules = self._newest_rules
+        if last != kept:
+            rules = rules_by(_decode_options(kept), self.rules)
+            self._newest_rules = kept, rules
+        return rules
 
     def _plain(self) -> Plain:
         options = self.options

@@ -84,11 +84,17 @@ def worker(reload: bool, log_format: str | None, **flags: Any) -> int:
 
 @click.command()
 @worker_options
-def dev(**flags: Any) -> int:
+@click.option("--dashboard/--no-dashboard", "shown", default=True, help="Serve the dashboard beside it. [yes]")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Of the dashboard. [8042 if it is free]")
+def dev(shown: bool, port: int | None, **flags: Any) -> int:
     """Run the jobs of an app, restarted when the code changes.
 
-    As `worker` with --reload, and with logs for people.
+    As `worker` with --reload, the dashboard beside it, and with logs for people.
     """
+    if shown:
+        from dray.cli.dashboard import beside
+
+        beside(settings({"app": flags["target"]})["app"].value, flags["url"], port)
     return _run(True, "text", **flags)
 
 

@@ -21,7 +21,7 @@ from dray.dashboard.page import Ask
 from dray.dashboard.pages import doors
 from dray.dashboard.security import HEADERS, Guard, Refused
 from dray.dashboard.settings import Settings
-from dray.errors import DrayError, StoreError, UnknownJob, UnknownSchedule, UnknownTask, UnknownWorker
+from dray.errors import ConfigurationError, DrayError, StoreError, UnknownJob, UnknownSchedule, UnknownTask, UnknownWorker
 
 if TYPE_CHECKING:
     from dray.app import Dray
@@ -48,6 +48,7 @@ def make(source: Dray | Insight, settings: Settings | None = None) -> Starlette:
     routes: list[BaseRoute] = [
         Route("/static/{digest}/{name:path}", static.serve),
         Route("/live", live.stream),
+        Route("/metrics", metrics),
         *api.routes(house, "/api/v1"),
         *(door.route() for door in known),
     ]
@@ -55,9 +56,21 @@ def make(source: Dray | Insight, settings: Settings | None = None) -> Starlette:
         routes=routes, lifespan=lifespan, middleware=[Middleware(Guard, house=house)],
         exception_handlers={DrayError: _error, Refused: _refused, HTTPException: _http, Exception: _unexpected},
     )  # fmt: skip
+    app.router.redirect_slashes = False  # it would not know of the prefix
     app.state.house = house
     app.state.doors = known
     return app
+
+
+async def metrics(request: Request) -> Response:
+    """GET /metrics: for Prometheus, what concerns the whole store. What workers count is on their own ports."""
+    from dray.observe.metrics import of_whole
+
+    try:
+        text, kind = await run_in_threadpool(of_whole, request.app.state.house.store, request.headers.get("accept", ""))
+    except ConfigurationError as error:
+        return PlainTextResponse(f"{error}\n", 501)
+    return Response(text, media_type=kind)
 
 
 # -- what went wrong, as a page

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dray.dashboard.house import House
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN = ("/static/", "/sign-in")  # what one needs to see in order to sign in
+OPEN = ("/static/", "/sign-in", "/sign-out")  # what one needs in order to sign in, or out
 COOKIE = "dray_session"
 PREFIX = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 PROXIED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
@@ -98,6 +98,9 @@ class Guard:
             return
         if settings.read_only:
             role = min(role, Role.READ)
+        if not path:  # mounted at /jobs, and asked for just that: relative to it would be elsewhere
+            await RedirectResponse(f"{base}/", 303)(scope, receive, _dressed(send))
+            return
         scope["dray"] = Visit(base, role, name)
         await self.app(scope, receive, _dressed(send))
 

@@ -113,6 +113,7 @@ class Tracing:
         self._server: dict[str, Any] | None = None
         #: jobs that were enqueued together carry the same
         self._carried = functools.lru_cache(maxsize=1024)(self._read)
+        self._newest: tuple[bytes | None, Any] = None, None
         self._tongue = set(propagate.get_global_textmap().fields)
 
     # -- where jobs are enqueued
@@ -183,10 +184,14 @@ class Tracing:
     def quiet(self, job: JobContext) -> Any:
         """Whether nobody will see this run: not None if it was enqueued in a trace that is not sampled, and the sampler abides by
         that, as samplers usually do. Then there is no span to be made, and the trace goes on as it is."""
-        if job.claimed.options is None:
+        options = job.claimed.options
+        if options is None:
             return None
         try:
-            carried = self._carried(job.claimed.options)
+            known, carried = self._newest
+            if known != options:
+                carried = self._carried(options)
+                self._newest = options, carried
             return self._context.attach(carried.around) if carried.unseen else None
         except Exception:
             log.exception("the trace of job %s cannot be read", job.id)

@@ -45,8 +45,10 @@ class Attempts:
         """What the function will see, and its timeout in seconds."""
         timeout = None
         if job.options is not None or task.options.timeout is not msgspec.UNSET:
-            with contextlib.suppress(msgspec.DecodeError):  # told by the run, which then counts as an attempt that failed
+            try:
                 timeout = task.job_options(job.options).timeout
+            except msgspec.DecodeError:
+                pass  # told by the run, which then counts as an attempt that failed
         ends = None if timeout is None else time.time() + timeout
         return JobContext(job, self._notes, self.app, ends, self._node), timeout
 
@@ -94,7 +96,7 @@ class Attempts:
             for parameter, name in task.resources.items():
                 kwargs[parameter] = await self.resources.aget(name)
             # In an asyncio task of its own: what is quiet need not be left.
-            makers = self._makers(context, []) if self.app.middleware else ()
+            makers = self._makers(context) if self.app.middleware else ()
             if timeout is None and not makers and not task.transactional:
                 value = await task.func(*args, **kwargs)
                 return self._fits(task, Returned(task.signature.encode_result(value) if value is not None else None))
@@ -125,16 +127,14 @@ class Attempts:
             )
         return outcome
 
-    def _makers(self, context: JobContext, quiet: list[tuple[Any, Any]]) -> list[Any]:
+    def _makers(self, context: JobContext, quiet: list[tuple[Any, Any]] | None = None) -> Sequence[Any]:
         """The middleware that has something to do around this run. Ours may say that it has not: `quiet(job)` is not None then, and
         to be given to `leave` after the run."""
-        found = []
+        found: Sequence[Any] = ()
         for maker in self.app.middleware:
-            ask = getattr(maker, "quiet", None)
-            token = None if ask is None else ask(context)
-            if token is None:
-                found.append(maker)
-            else:
+            if (ask := getattr(maker, "quiet", None)) is None or (token := ask(context)) is None:
+                found = (*found, maker)
+            elif quiet is not None:
                 quiet.append((maker, token))
         return found
 

@@ -12,6 +12,8 @@ from dray.insight.place import Overview
 from dray.store.values import QueueInfo
 
 MOST = 6  # rows of each small table
+LEAST = 20  # jobs with which a comparison begins to say something
+MOST_CHANGE = 3.0  # parts of one: what is so much more has only begun
 
 
 @get("/")
@@ -52,7 +54,8 @@ def change(series: Series) -> Change:
     before, after = points[len(points) - 2 * half : len(points) - half], points[len(points) - half :]
 
     def part(one: int, two: int) -> float | None:
-        return (two - one) / one if one >= 5 else None  # of a handful of jobs, a change says nothing
+        change = (two - one) / one if one >= LEAST else None
+        return change if change is not None and abs(change) <= MOST_CHANGE else None
 
     return Change(
         part(sum(point.work.succeeded for point in before), sum(point.work.succeeded for point in after)),

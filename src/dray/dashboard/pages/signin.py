@@ -30,7 +30,7 @@ def sign_in(ask: Ask) -> Response:
     answer = ask.back(otherwise="")
     answer.set_cookie(
         COOKIE, new_session(settings), max_age=int(settings.session), path=ask.visit.base or "/", httponly=True, samesite="lax",
-        secure=ask.request.url.scheme == "https",
+        secure="https" in (ask.request.url.scheme, ask.request.headers.get("x-forwarded-proto")),
     )  # fmt: skip
     return answer
 
