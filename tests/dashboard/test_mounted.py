@@ -151,7 +151,10 @@ def test_in_django(shop: Shop) -> None:
     from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
     urls = type("urls", (), {"urlpatterns": [path("", lambda request: HttpResponse("own page"))]})
-    settings.configure(ROOT_URLCONF=urls, ALLOWED_HOSTS=["*"], SECRET_KEY="x" * 50)
+    if not settings.configured:  # once in a process
+        settings.configure()
+    for name, value in {"ROOT_URLCONF": urls, "ALLOWED_HOSTS": ["*"], "SECRET_KEY": "x" * 50}.items():
+        setattr(settings, name, value)
     django.setup()
     with wsgi_served(DispatcherMiddleware(WSGIHandler(), {"/admin/jobs": shop.app.dashboard_wsgi()})) as url:
         check(url, "/admin/jobs", shop)

@@ -249,12 +249,15 @@ def test_what_is_no_connection(bench: Bench) -> None:
 def test_django(bench: Bench) -> None:
     pytest.importorskip("django")
     from django.conf import settings
-    from django.db import connection, transaction
+    from django.db import connections, transaction
 
     parts = psycopg.conninfo.conninfo_to_dict(bench.url)
     found = {"ENGINE": "django.db.backends.postgresql", "NAME": parts["dbname"], "USER": parts["user"], "HOST": parts["host"],
              "PORT": parts["port"]}  # fmt: skip
-    settings.configure(DATABASES={"default": found})
+    if not settings.configured:  # once in a process
+        settings.configure()
+    connections.settings = connections.configure_settings({"default": found})
+    connection = connections["default"]
     with contextlib.suppress(ZeroDivisionError), transaction.atomic(), bench.app.bind(connection):
         bench.work.enqueue(1)
         _ = 1 / 0

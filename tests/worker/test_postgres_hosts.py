@@ -191,7 +191,7 @@ def test_after_an_outage_a_worker_is_given_time_before_it_is_taken_for_deaf() ->
 
     line: Any = Line()
     supervisor = Supervisor(WorkerSettings())
-    keeper = supervisor._keeper = Keeper(line, lambda: {1: 0.0}, lambda *_: None, lambda _: None)
+    keeper = supervisor.keeper = Keeper(line, lambda: {1: 0.0}, lambda *_: None, lambda _: None)
     keeper.renew()
     assert not supervisor._store_answers(time.monotonic() + 61)
     line.cut = False

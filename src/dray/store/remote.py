@@ -119,6 +119,7 @@ class Ear(ABC):
         self._asleep: Counter[str] = Counter()
         self.held: frozenset[str] = frozenset()  # for what the server sees us sleep
         self.hears = False
+        self._late: set[str] = set()  # for what somebody lay down without having been seen in time
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._read, self._write = os.pipe()
@@ -138,7 +139,8 @@ class Ear(ABC):
                 self._thread.start()
             if not self.held.issuperset(kinds):
                 self._poke()
-                self._changed.wait_for(lambda: self.held.issuperset(kinds), CONFIRM)
+                if not self._changed.wait_for(lambda: self.held.issuperset(kinds), CONFIRM):
+                    self._late.update(kinds)
 
     def hide(self, kinds: tuple[str, ...]) -> None:
         """One of them has woken."""
@@ -230,7 +232,11 @@ class Ear(ABC):
         with self._changed:
             self.held = kinds
             self.hears = hears
+            missed = self._late & kinds
+            self._late -= kinds
             self._changed.notify_all()
+        if missed:
+            self._bell.ring(missed)  # whoever was not seen until now may have missed what rang meanwhile
 
     def let_go(self) -> frozenset[str]:
         """Give up what nobody sleeps for any more; what it was. Whoever sleeps for it from now on waits until it is held again."""

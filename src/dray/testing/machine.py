@@ -180,8 +180,10 @@ class StoreMachine(RuleBasedStateMachine):
     def settle(self, chosen: list[tuple[int, Outcome]], newest: bool) -> None:
         runs = self.runs[-4:] if newest else self.runs  # of any age: many of them are stale
         now = self.now()
-        moves = [decide(runs[pick % len(runs)], outcome, now, RULES) for pick, outcome in chosen]
-        self._settle(moves, now)
+        # A run comes to one outcome: no batch has two of the same.
+        outcomes = {pick % len(runs): outcome for pick, outcome in chosen}
+        ended = {(runs[n].seq, runs[n].claim): decide(runs[n], outcome, now, RULES) for n, outcome in outcomes.items()}
+        self._settle(list(ended.values()), now)
 
     @precondition(lambda self: self.sent)
     @rule(pick=picks, n=st.integers(1, 4))

@@ -275,6 +275,7 @@ class Pump:
                 if show_at is not None and now >= show_at and (self._has_room() or not listener.shy):
                     show_at = None  # only now, and only with room: who rings has to pay for it
                     listener.show()
+                    self._orders()  # what was ordered since the last look rang for nobody
                     if self._look():
                         return
                 # Whom nobody can ring, because there is no room, looks for orders by himself.
